@@ -1,0 +1,18 @@
+"""The one exception for everything that a user can put right."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in a command, a config, a file or a folder.
+
+    The message is one line: it names the thing that is wrong and says what to do. The
+    command line prints it without a traceback and exits with 1.
+    """
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns ` (did you mean 'x'?)` for the known name nearest to `name`, or ``."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {near[0]!r}?)" if near else ""
