@@ -1,5 +1,8 @@
-"""Shape aliases. Axes: `b` batch, `h w` image, `d h w` voxels, `c` channels, `z` latent,
-`k` classes or attributes, `n` samples, `p` pool; `*b` stands for any leading axes."""
+"""Shape aliases.
+
+Axes: `b` batch, `h w` image, `d h w` voxels, `c` channels, `z` latent, `k` classes or
+attributes, `n` samples, `p` pool; `*b` stands for any leading axes.
+"""
 
 from typing import Any, TypeAlias
 
@@ -12,9 +15,9 @@ HoleMask: TypeAlias = Float[Array, "b h w 1"]  # 1 = missing, 0 = known
 Voxels: TypeAlias = Float[Array, "b d h w 1"]  # occupancy in [0, 1]
 Latent: TypeAlias = Float[Array, "b z"]
 Logits: TypeAlias = Float[Array, "*b"]  # before the sigmoid
-Labels: TypeAlias = Int[Array, "b"]
+Labels: TypeAlias = Int[Array, " b"]
 Scalar: TypeAlias = Float[Array, ""]
-Key: TypeAlias = PRNGKeyArray | UInt32[Array, "2"]  # one JAX random key
+Key: TypeAlias = PRNGKeyArray | UInt32[Array, " 2"]  # one JAX random key
 Batch: TypeAlias = dict[str, Shaped[Array, "b ..."]]
 Params: TypeAlias = Any  # a pytree of parameters
 Metrics: TypeAlias = dict[str, Scalar]

@@ -1,0 +1,3 @@
+"""Generative adversarial networks in JAX."""
+
+__version__ = "0.1.0"

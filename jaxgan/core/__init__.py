@@ -1,0 +1,77 @@
+"""Explicit state, players, updates and declarations: what every system is made of."""
+
+from jaxgan.core.dtypes import compute_dtype
+from jaxgan.core.ema import ema_update
+from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.core.mode import (
+    Choice,
+    Float,
+    Image,
+    Int,
+    Labels,
+    Latent,
+    Mask,
+    Mode,
+    Set,
+    Values,
+    Voxels,
+)
+from jaxgan.core.player import Player, adam, linear_decay, player
+from jaxgan.core.pool import ImagePool
+from jaxgan.core.state import TrainState, fold_name, initialize
+from jaxgan.core.system import (
+    ArraySpec,
+    Frozen,
+    Pretrained,
+    Stage,
+    System,
+    check_batch,
+)
+from jaxgan.core.update import (
+    Fixed,
+    Out,
+    apply_gradients,
+    at_least_float32,
+    forward,
+    global_norm,
+    update,
+)
+
+__all__ = [
+    "ArraySpec",
+    "Choice",
+    "Fixed",
+    "Float",
+    "Frozen",
+    "Image",
+    "ImagePool",
+    "Int",
+    "Labels",
+    "Latent",
+    "Mask",
+    "Mode",
+    "Out",
+    "Player",
+    "Pretrained",
+    "Set",
+    "Stage",
+    "System",
+    "TrainState",
+    "UserError",
+    "Values",
+    "Voxels",
+    "adam",
+    "apply_gradients",
+    "at_least_float32",
+    "check_batch",
+    "compute_dtype",
+    "did_you_mean",
+    "ema_update",
+    "fold_name",
+    "forward",
+    "global_norm",
+    "initialize",
+    "linear_decay",
+    "player",
+    "update",
+]
