@@ -2,7 +2,7 @@
 
 from jaxgan.core.dtypes import compute_dtype
 from jaxgan.core.ema import ema_update
-from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.core.errors import UserError, did_you_mean, one_of
 from jaxgan.core.mode import (
     Choice,
     Float,
@@ -34,6 +34,7 @@ from jaxgan.core.update import (
     at_least_float32,
     forward,
     global_norm,
+    predict,
     update,
 )
 
@@ -72,6 +73,8 @@ __all__ = [
     "global_norm",
     "initialize",
     "linear_decay",
+    "one_of",
     "player",
+    "predict",
     "update",
 ]

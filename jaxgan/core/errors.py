@@ -16,3 +16,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns ` (did you mean 'x'?)` for the known name nearest to `name`, or ``."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def one_of(value: str, options: Iterable[str], what: str) -> str:
+    """Returns `value` if it is among `options`.
+
+    Raises:
+      UserError: naming `what`, the value, and the options.
+    """
+    options = list(options)
+    if value not in options:
+        hint = did_you_mean(value, options)
+        raise UserError(f"{what} {value!r}{hint}: choose one of {', '.join(options)}")
+    return value

@@ -75,6 +75,21 @@ def forward(
     return module.apply(variables, *inputs, rngs=rngs, mutable=list(stats), **options)
 
 
+def predict(
+    module: nn.Module,
+    variables: Mapping[str, Params],
+    *inputs: Any,
+    key: Key | None = None,
+    **options: Any,
+) -> Any:
+    """`forward` for inference: takes a network's variables, returns its outputs only.
+
+    Args: as `forward`; `variables` is `{"params": ..., **other collections}`.
+    """
+    stats = {name: tree for name, tree in variables.items() if name != "params"}
+    return forward(module, variables["params"], stats, *inputs, key=key, **options)[0]
+
+
 def global_norm(tree: Any) -> Scalar:
     """Root of the sum of squares of all leaves, in float32 at least."""
     squares = [jnp.sum(jnp.square(at_least_float32(x))) for x in jax.tree.leaves(tree)]

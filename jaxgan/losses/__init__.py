@@ -1,1 +1,27 @@
+"""Loss functions: one function a formula, weights belong to the systems."""
 
+from jaxgan.losses.adversarial import (
+    bce_discriminator,
+    binary_accuracy,
+    lsgan_discriminator,
+    lsgan_generator,
+    minimax_generator,
+    non_saturating_generator,
+    wasserstein_discriminator,
+    wasserstein_generator,
+)
+from jaxgan.losses.pixel import l1, mse, total_variation
+
+__all__ = [
+    "bce_discriminator",
+    "binary_accuracy",
+    "l1",
+    "lsgan_discriminator",
+    "lsgan_generator",
+    "minimax_generator",
+    "mse",
+    "non_saturating_generator",
+    "total_variation",
+    "wasserstein_discriminator",
+    "wasserstein_generator",
+]

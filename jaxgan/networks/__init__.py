@@ -1,1 +1,1 @@
-
+"""Network blocks and networks: no losses, no optimisers, no configs."""

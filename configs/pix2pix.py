@@ -1,0 +1,139 @@
+"""pix2pix (Isola et al., CVPR 2017): paired image-to-image translation.
+
+    jaxgan train --config=pix2pix:demo --workdir=runs/pix2pix_demo
+    jaxgan train --config=pix2pix:facades --workdir=runs/facades \
+        --config.data.source=folder:/data/facades
+
+The published runs use batch 1 and take hours on a GPU; `demo` takes minutes on a CPU.
+"""
+
+from ml_collections import ConfigDict
+
+# name: (pairs in the training set, direction, epochs constant, epochs of decay, batch,
+# load size). The published schedules; epochs of the paper's Lua code are constant.
+PUBLISHED = {
+    "facades": (400, "BtoA", 100, 100, 1, 286),
+    "cityscapes": (2975, "BtoA", 100, 100, 1, 286),
+    "maps": (1096, "AtoB", 100, 100, 1, 286),
+    "edges2shoes": (49_825, "AtoB", 15, 0, 4, 256),
+    "edges2handbags": (138_567, "AtoB", 15, 0, 4, 256),
+    "night2day": (17_823, "BtoA", 17, 0, 4, 286),
+}
+STRUCTURES = {  # structural variants, at the size that tests use
+    "tiny_pixel": {"discriminator": "pixel"},
+    "tiny_resnet": {"generator": "resnet_6blocks"},
+    "tiny_instance": {"norm": "instance"},
+    "tiny_unconditional": {"conditional": False},
+    "tiny_l1": {"lambda_gan": 0.0},
+    "tiny_lsgan": {"adversarial": "lsgan"},
+    "tiny_encoder_decoder": {"generator": "encoder_decoder"},
+}
+VARIANTS = (*PUBLISHED, "colorization", "demo", "tiny", *STRUCTURES)
+
+
+def get_config(variant: str = "facades") -> ConfigDict:
+    config = ConfigDict()
+    config.name = "pix2pix"
+    config.seed = 0
+    config.dtype = "auto"
+    config.devices = ConfigDict({"data": -1, "model": 1})
+    config.pretrained = ConfigDict()
+
+    config.system = ConfigDict()
+    config.system.image_size = 256
+    config.system.in_channels = 3
+    config.system.out_channels = 3
+    config.system.generator = "unet"
+    config.system.num_downs = 0
+    config.system.generator_channels = 64
+    config.system.dropout_layers = None
+    config.system.discriminator = "patch"
+    config.system.discriminator_channels = 64
+    config.system.num_layers = 3
+    config.system.norm = "batch"
+    config.system.norm_groups = 0
+    config.system.adversarial = "bce"
+    config.system.conditional = True
+    config.system.lambda_gan = 1.0
+    config.system.lambda_l1 = 100.0
+    config.system.learning_rate = 2e-4
+    config.system.beta1 = 0.5
+    config.system.constant_steps = 40_000
+    config.system.decay_steps = 40_000
+    config.system.epoch_steps = 400
+    config.system.microbatches = 1
+
+    config.data = ConfigDict()
+    config.data.task = "paired"
+    config.data.source = "folder:data/facades"
+    config.data.image_size = 256
+    config.data.load_size = 286
+    config.data.direction = "AtoB"
+    config.data.flip = True
+
+    config.training = ConfigDict()
+    config.training.batch_size = 1
+    config.training.num_steps = None
+    config.training.log_every = 100
+    config.training.checkpoint_every = 5000
+    config.training.sample_every = 2000
+    config.training.evaluate_every = 0
+    config.training.keep_last = 2
+
+    config.evaluation = ConfigDict()
+    config.evaluation.num_examples = 500
+
+    if variant in PUBLISHED:
+        pairs, direction, constant, decay, batch, load = PUBLISHED[variant]
+        steps = pairs // batch
+        config.data.source = f"tfds:pix2pix/{variant}"
+        config.data.direction = direction
+        config.data.load_size = load
+        config.data.flip = load == 286
+        config.training.batch_size = batch
+        config.system.constant_steps = constant * steps
+        config.system.decay_steps = decay * steps
+        config.system.epoch_steps = steps
+    elif variant == "colorization":
+        config.data.source = "folder:data/photographs"
+        config.data.colorization = True
+        config.system.in_channels = 1
+        config.system.out_channels = 2
+        config.training.batch_size = 4
+    elif variant == "demo":
+        # 64 px from sketches of shapes; about three minutes on two CPU cores.
+        config.data.source = "synthetic:shapes"
+        config.data.image_size = config.data.load_size = 64
+        config.data.flip = False  # the light comes from one side
+        config.system.image_size = 64
+        config.system.generator_channels = 24
+        config.system.discriminator_channels = 24
+        config.training.batch_size = 8
+        config.system.constant_steps = 400
+        config.system.decay_steps = 200
+        config.system.epoch_steps = 1
+        config.training.log_every = 20
+        config.training.checkpoint_every = 200
+        config.training.sample_every = 100
+        config.training.evaluate_every = 300
+        config.evaluation.num_examples = 64
+    elif variant == "tiny" or variant in STRUCTURES:
+        config.data.source = "synthetic:shapes"
+        config.data.image_size = config.data.load_size = 32
+        config.data.flip = False
+        config.system.image_size = 32
+        config.system.generator_channels = 4
+        config.system.discriminator_channels = 4
+        config.system.num_layers = 2
+        config.training.batch_size = 8
+        config.system.constant_steps = 2
+        config.system.decay_steps = 2
+        config.system.epoch_steps = 1
+        config.training.log_every = 1
+        config.training.checkpoint_every = 2
+        config.training.sample_every = 4
+        config.evaluation.num_examples = 8
+        config.system.update(STRUCTURES.get(variant, {}))
+    else:
+        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")
+    return config

@@ -1,0 +1,134 @@
+"""Normalisation with one-pass float32 statistics, folded to `x * s + t`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxgan.networks.initializers import Initializer, scale_normal_002
+
+
+class BatchNorm(nn.Module):
+    """Batch norm (Ioffe and Szegedy, 2015) over all axes but the last.
+
+    A sharded batch is normalised as the whole batch. Running statistics live in the
+    collection `batch_stats` as `mean` and `var` (biased variance).
+
+    Attributes:
+      momentum: share of the old running statistics that an update keeps.
+      epsilon: added to the variance.
+      use_scale: whether there is a scale.
+      use_bias: whether there is an offset.
+      groups: how many equal parts of the batch have statistics of their own; 0 gives
+        every example its own, which is what a reference trained with batch 1 computed.
+      scale_init: initialiser of the scale.
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    use_scale: bool = True
+    use_bias: bool = True
+    groups: int = 1
+    scale_init: Initializer = scale_normal_002
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b *size c"], *, train: bool
+    ) -> Float[Array, "b *size c"]:
+        channels = x.shape[-1:]
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
+        running_var = self.variable("batch_stats", "var", jnp.ones, channels)
+        if train:
+            groups = self.groups or x.shape[0]
+            grouped = x.reshape(groups, x.shape[0] // groups, *x.shape[1:])
+            mean, var = _moments(grouped, tuple(range(1, grouped.ndim - 1)))
+            if not self.is_initializing():
+                keep = self.momentum
+                for running, new in ((running_mean, mean), (running_var, var)):
+                    new = jnp.mean(new, axis=0).astype(running.value.dtype)
+                    running.value = keep * running.value + (1.0 - keep) * new
+            if groups == 1:
+                mean, var = mean[0], var[0]
+            else:  # one row an example
+                each = x.shape[0] // groups
+                spread = (x.shape[0],) + (1,) * (x.ndim - 2) + channels
+                mean = jnp.repeat(mean, each, axis=0).reshape(spread)
+                var = jnp.repeat(var, each, axis=0).reshape(spread)
+        else:
+            mean, var = running_mean.value, running_var.value
+        scale = (
+            self.param("scale", self.scale_init, channels) if self.use_scale else 1.0
+        )
+        zeros = nn.initializers.zeros
+        bias = self.param("bias", zeros, channels) if self.use_bias else 0.0
+        factor = scale * jax.lax.rsqrt(var + self.epsilon)
+        return (x * factor + (bias - mean * factor)).astype(x.dtype)
+
+
+class InstanceNorm(nn.Module):
+    """Instance norm (Ulyanov et al., 2016): per example and channel, biased variance.
+
+    Attributes:
+      epsilon: added to the variance.
+      affine: whether there are a scale and an offset (torch's default has none).
+    """
+
+    epsilon: float = 1e-5
+    affine: bool = False
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b *size c"]) -> Float[Array, "b *size c"]:
+        mean, var = _moments(x, tuple(range(1, x.ndim - 1)))
+        factor = jax.lax.rsqrt(var + self.epsilon)
+        offset = -mean * factor
+        if self.affine:
+            scale = self.param("scale", scale_normal_002, x.shape[-1:])
+            bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+            factor, offset = factor * scale, offset * scale + bias
+        ones = (1,) * (x.ndim - 2)
+        shape = (x.shape[0], *ones, x.shape[-1])
+        return (x * factor.reshape(shape) + offset.reshape(shape)).astype(x.dtype)
+
+
+class Norm(nn.Module):
+    """The norm of a network that may be built with either.
+
+    Attributes:
+      kind: `batch`, `instance`, `instance_affine` or `none`.
+      groups: see `BatchNorm`.
+    """
+
+    kind: str
+    groups: int = 1
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b *size c"], *, train: bool
+    ) -> Float[Array, "b *size c"]:
+        match self.kind:
+            case "batch":
+                return BatchNorm(groups=self.groups, name="batch")(x, train=train)
+            case "instance":
+                return InstanceNorm(name="instance")(x)
+            case "instance_affine":
+                return InstanceNorm(affine=True, name="instance")(x)
+            case "none":
+                return x
+        raise ValueError(f"norm {self.kind!r}")
+
+
+def bias_before(norm: str) -> bool:
+    """Whether the references keep a convolution's bias before this norm: not before
+    batch norm, which has an offset of its own."""
+    return norm != "batch"
+
+
+def _moments(x: Array, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """Mean and variance in one pass over float32 values."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    mean = jnp.mean(x, axes)
+    return mean, jnp.maximum(jnp.mean(jnp.square(x), axes) - jnp.square(mean), 0.0)

@@ -1,0 +1,305 @@
+"""pix2pix: paired image-to-image translation with a conditional GAN.
+
+Isola, Zhu, Zhou, Efros: "Image-to-Image Translation with Conditional Adversarial
+Networks", CVPR 2017. Learns y = G(x) from aligned pairs:
+
+    a (x) --> generator --> fake --+--> l1 against b (y)
+      |                            |
+      +------- discriminator(x, fake or y) --> patch logits
+
+Batch: `a`, `b`, float32 [b, h, w, c] in [-1, 1], aligned; a is the condition.
+
+Noise enters by dropout in the decoder alone, in training and, as in the paper, in use.
+
+Differences, where the two official codes disagree, follow the PyTorch one: logits
+instead of a sigmoid, the generator is judged by the updated discriminator, dropout in
+decoder layers 2 to 4, no bias before batch norm. The references train with batch 1,
+where batch norm computes the statistics of one image: `norm_groups` 0 keeps that at
+any batch size. Running statistics of the discriminator are committed in its own update
+only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxgan import core, losses
+from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, forward
+from jaxgan.core.types import Batch, Image, Key, Metrics, Params, Scalar
+from jaxgan.networks.patchgan import PatchDiscriminator, PixelDiscriminator
+from jaxgan.networks.resnet import ResNetGenerator
+from jaxgan.networks.unet import UNet
+
+ADVERSARIAL = {
+    "bce": (losses.bce_discriminator, losses.non_saturating_generator),
+    "lsgan": (losses.lsgan_discriminator, losses.lsgan_generator),
+    "wasserstein": (losses.wasserstein_discriminator, losses.wasserstein_generator),
+}
+GENERATORS = ("unet", "encoder_decoder", "resnet_9blocks", "resnet_6blocks")
+SAMPLING = {  # name: (statistics of the image itself, dropout)
+    "paper": (True, True),
+    "deterministic": (True, False),
+    "eval": (False, False),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Pix2Pix:
+    """Hyper-parameters (defaults: facades in the PyTorch code) and the procedure."""
+
+    image_size: int = 256
+    in_channels: int = 3
+    out_channels: int = 3
+    generator: str = "unet"  # one of GENERATORS
+    num_downs: int = 0  # of the U-Net; 0: down to 1x1, so 8 at 256 px
+    generator_channels: int = 64  # ngf
+    dropout_layers: tuple[int, ...] | None = None  # None: 2..num_downs-4; Lua: 1, 2, 3
+    discriminator: str = "patch"  # or "pixel" (PixelGAN)
+    discriminator_channels: int = 64  # ndf
+    num_layers: int = 3  # n_layers_D: 1 sees 16x16 patches, 3 sees 70x70, 5 286x286
+    norm: str = "batch"  # or "instance"
+    norm_groups: int = 0  # 0: every image its own statistics, as with batch 1
+    adversarial: str = "bce"  # or "lsgan", "wasserstein" (without gradient penalty)
+    conditional: bool = True  # the discriminator sees x; False is the "GAN" ablation
+    lambda_gan: float = 1.0  # 0 is the "L1" ablation; no discriminator is trained
+    lambda_l1: float = 100.0  # lambda in eq. 4; 0 is the "cGAN" ablation
+    learning_rate: float = 2e-4
+    beta1: float = 0.5
+    constant_steps: int = 40_000  # 100 epochs of 400 images, batch 1
+    decay_steps: int = 40_000  # 100 epochs
+    epoch_steps: int = 400  # the rate changes once an epoch
+    dtype: str = "float32"
+    microbatches: int = 1
+
+    def __post_init__(self):
+        core.one_of(self.generator, GENERATORS, "generator")
+        core.one_of(self.discriminator, ("patch", "pixel"), "discriminator")
+        core.one_of(self.norm, ("batch", "instance"), "norm")
+        core.one_of(self.adversarial, ADVERSARIAL, "adversarial")
+
+    @property
+    def depth(self) -> int:
+        """How often the U-Net halves the image."""
+        return self.num_downs or self.image_size.bit_length() - 1
+
+    def networks(self) -> dict[str, nn.Module]:
+        dtype = core.compute_dtype(self.dtype)
+        dropout = self.dropout_layers
+        if dropout is None:
+            dropout = tuple(range(2, self.depth - 3))
+        shared = {
+            "out_channels": self.out_channels,
+            "base_channels": self.generator_channels,
+            "norm": self.norm,
+            "norm_groups": self.norm_groups,
+            "dtype": dtype,
+        }
+        if self.generator in ("unet", "encoder_decoder"):
+            generator = UNet(
+                num_downs=self.depth,
+                dropout_layers=dropout,
+                skips=self.generator == "unet",
+                **shared,
+            )
+        else:
+            blocks = int(self.generator[7])
+            generator = ResNetGenerator(num_blocks=blocks, dropout=True, **shared)
+        shared = {
+            "base_channels": self.discriminator_channels,
+            "norm": self.norm,
+            "norm_groups": self.norm_groups,
+            "dtype": dtype,
+        }
+        if self.discriminator == "patch":
+            discriminator = PatchDiscriminator(num_layers=self.num_layers, **shared)
+        else:
+            discriminator = PixelDiscriminator(**shared)
+        return {"generator": generator, "discriminator": discriminator}
+
+    def optimizers(self) -> dict[str, Player]:
+        rate = core.linear_decay(
+            self.learning_rate, self.constant_steps, self.decay_steps, self.epoch_steps
+        )
+        adam = partial(core.adam, learning_rate=rate, b1=self.beta1)
+        return {
+            "generator": adam(("generator",)),
+            "discriminator": adam(("discriminator",)),
+        }
+
+    def pretrained(self) -> dict[str, core.Pretrained]:
+        return {}
+
+    def init(self, key: Key, batch: Batch, frozen: core.Frozen) -> TrainState:
+        a, b = batch["a"], batch["b"]
+        return core.initialize(
+            key,
+            self.networks(),
+            {"generator": (a,), "discriminator": (self._judged(a, b),)},
+            self.optimizers(),
+        )
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        size = self.image_size
+        players = ("discriminator", "generator") if self.lambda_gan else ("generator",)
+        return (
+            Stage(
+                "pix2pix",
+                self.step,
+                num_steps=self.constant_steps + self.decay_steps,
+                batch_spec={
+                    "a": ArraySpec((size, size, self.in_channels)),
+                    "b": ArraySpec((size, size, self.out_channels)),
+                },
+                players=players,
+            ),
+        )
+
+    def _judged(self, condition: Image, image: Image) -> Image:
+        """What the discriminator sees."""
+        if not self.conditional:
+            return image
+        return jnp.concatenate([condition, image], axis=-1)
+
+    def _generate(
+        self, params: Params, stats: Params, a: Image, key: Key
+    ) -> tuple[Image, Params]:
+        generator = self.networks()["generator"]
+        return forward(generator, params, stats, a, key=key, train=True)
+
+    def discriminator_loss(
+        self, trained: dict, fixed: Fixed, a: Image, b: Image, *, key: Key
+    ) -> tuple[Scalar, Out]:
+        """Half the sum of both terms, as the paper slows the discriminator down."""
+        discriminator = self.networks()["discriminator"]
+        params, stats = trained["discriminator"], fixed.stats["discriminator"]
+        fake, _ = self._generate(
+            fixed.params["generator"], fixed.stats["generator"], a, key
+        )
+        # Two passes: each batch has its own statistics.
+        fake_logits, stats = forward(
+            discriminator, params, stats, self._judged(a, fake), train=True
+        )
+        real_logits, stats = forward(
+            discriminator, params, stats, self._judged(a, b), train=True
+        )
+        total = 0.5 * ADVERSARIAL[self.adversarial][0](real_logits, fake_logits)
+        metrics = {
+            "logits/real": jnp.mean(real_logits),
+            "logits/fake": jnp.mean(fake_logits),
+            "accuracy/discriminator": losses.binary_accuracy(real_logits, fake_logits),
+        }
+        return total, Out(metrics, {"discriminator": stats})
+
+    def generator_loss(
+        self, trained: dict, fixed: Fixed, a: Image, b: Image, *, key: Key
+    ) -> tuple[Scalar, Out]:
+        """`lambda_gan * adversarial + lambda_l1 * mean |G(x) - y|` (eq. 4)."""
+        fake, stats = self._generate(
+            trained["generator"], fixed.stats["generator"], a, key
+        )
+        terms = {"l1": losses.l1(fake, b)}
+        total = self.lambda_l1 * terms["l1"]
+        if self.lambda_gan:
+            logits, _ = forward(
+                self.networks()["discriminator"],
+                fixed.params["discriminator"],
+                fixed.stats["discriminator"],
+                self._judged(a, fake),
+                train=True,
+            )
+            terms["adversarial"] = ADVERSARIAL[self.adversarial][1](logits)
+            total += self.lambda_gan * terms["adversarial"]
+        return total, Out(terms, {"generator": stats})
+
+    def step(
+        self, state: TrainState, frozen: core.Frozen, batch: Batch, key: Key
+    ) -> tuple[TrainState, Metrics]:
+        """One iteration of the paper: D, then G against the new D, on one batch.
+
+        Both updates draw the same dropout masks, so both see the same fake, and the
+        compiler runs the generator forward once.
+        """
+        update = partial(
+            core.update,
+            optimizers=self.optimizers(),
+            frozen=frozen,
+            microbatches=self.microbatches,
+            key=key,
+        )
+        a, b = batch["a"], batch["b"]
+        metrics = {}
+        if self.lambda_gan:
+            state, d = update(
+                state,
+                self.discriminator_loss,
+                ("discriminator",),
+                a,
+                b,
+                commit=("discriminator",),
+            )
+            metrics |= d.metrics
+        state, g = update(
+            state, self.generator_loss, ("generator",), a, b, commit=("generator",)
+        )
+        return state.advance(), metrics | g.metrics
+
+    @property
+    def inference(self) -> Mapping[str, Mode]:
+        resnet = self.generator.startswith("resnet")
+        multiple = (
+            4
+            if resnet
+            else 2 ** (self.num_downs or max(self.image_size.bit_length() - 1, 1))
+        )
+        return {
+            "translate": Mode(
+                self.translate,
+                inputs={
+                    "image": core.Image(
+                        self.in_channels, multiple_of=multiple, help="the condition x"
+                    ),
+                    "sampling": core.Choice(
+                        tuple(SAMPLING),
+                        "paper",
+                        "paper: dropout on, the image's own statistics; deterministic: "
+                        "no dropout; eval: running statistics, no dropout",
+                    ),
+                },
+                output={"image": core.Image(self.out_channels)},
+                networks=("generator",),
+                help="translate images of any size that the network can halve",
+            )
+        }
+
+    def translate(
+        self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
+    ) -> dict[str, Image]:
+        """x -> G(x), each image by itself whatever the batch."""
+        own_statistics, dropout = SAMPLING[inputs["sampling"]]
+        image = core.predict(
+            self.networks()["generator"].clone(norm_groups=0),
+            variables["generator"],
+            inputs["image"],
+            key=key,
+            train=own_statistics,
+            dropout=dropout,
+        )
+        return {"image": image}
+
+    def sample_grid(
+        self,
+        variables: Mapping[str, Any],
+        frozen: core.Frozen,
+        batch: Batch,
+        key: Key,
+    ) -> dict[str, Image]:
+        inputs = {"image": batch["a"], "sampling": "paper"}
+        prediction = self.translate(variables, frozen, inputs, key)["image"]
+        return {"input": batch["a"], "prediction": prediction, "truth": batch["b"]}

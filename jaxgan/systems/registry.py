@@ -1,0 +1,22 @@
+"""Every system by its id."""
+
+from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.systems.pix2pix import Pix2Pix
+
+SYSTEMS = {
+    "pix2pix": Pix2Pix,
+}
+
+
+def get(name: str) -> type:
+    """The class of a system.
+
+    Raises:
+      UserError: for an unknown name, with the nearest one.
+    """
+    if name not in SYSTEMS:
+        known = ", ".join(SYSTEMS)
+        raise UserError(
+            f"unknown system {name!r}{did_you_mean(name, SYSTEMS)}; known: {known}"
+        )
+    return SYSTEMS[name]
