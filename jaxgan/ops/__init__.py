@@ -1,5 +1,73 @@
 """Pure array functions that know nothing of networks."""
 
+from jaxgan.ops.bicubic import (
+    bicubic_downsample,
+    bicubic_resize,
+    gaussian_downsample,
+    keys_kernel,
+)
+from jaxgan.ops.color import (
+    denormalize_lab,
+    from_uint8,
+    lab_to_rgb,
+    luma_bt601,
+    normalize_lab,
+    rgb_to_bgr,
+    rgb_to_lab,
+    to_uint8,
+)
 from jaxgan.ops.conv_transpose import conv_transpose
+from jaxgan.ops.masks import (
+    HOLE_MASKS,
+    average_pool,
+    center_hole,
+    composite,
+    draw_hole_mask,
+    grid_hole,
+    half_hole,
+    importance_weights,
+    left_hole,
+    lowres_hole,
+    no_hole,
+    pattern_hole,
+    random_hole,
+)
+from jaxgan.ops.padding import CropBox, crop, pad2d, pad_to_multiple
+from jaxgan.ops.pixel_shuffle import pixel_shuffle, pixel_shuffle_permutation
+from jaxgan.ops.poisson import poisson_blend
 
-__all__ = ["conv_transpose"]
+__all__ = [
+    "HOLE_MASKS",
+    "CropBox",
+    "average_pool",
+    "bicubic_downsample",
+    "bicubic_resize",
+    "center_hole",
+    "composite",
+    "conv_transpose",
+    "crop",
+    "denormalize_lab",
+    "draw_hole_mask",
+    "from_uint8",
+    "gaussian_downsample",
+    "grid_hole",
+    "half_hole",
+    "importance_weights",
+    "keys_kernel",
+    "lab_to_rgb",
+    "left_hole",
+    "lowres_hole",
+    "luma_bt601",
+    "no_hole",
+    "normalize_lab",
+    "pad2d",
+    "pad_to_multiple",
+    "pattern_hole",
+    "pixel_shuffle",
+    "pixel_shuffle_permutation",
+    "poisson_blend",
+    "random_hole",
+    "rgb_to_bgr",
+    "rgb_to_lab",
+    "to_uint8",
+]
