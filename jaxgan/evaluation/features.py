@@ -1,0 +1,189 @@
+"""Features of a stream of images: one compiled function, full batches, nothing dropped.
+
+A feature network is any callable `network(params, images) -> [b, d]` over uint8 images
+`[b, h, w, c]`; it does its own preprocessing (`fid.Preprocessed` adds a FID variant's).
+Images of the stream are regrouped into batches of one size, the last of each image size
+is padded and its padding masked, and each batch is split over a mesh if one is given.
+
+The compiled function is kept per network *object*: pass a module-level function, a
+bound method or a frozen dataclass, not a lambda made anew for every evaluation.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int, UInt8
+
+from jaxgan.core.errors import UserError
+from jaxgan.core.types import Params
+from jaxgan.evaluation import frechet
+from jaxgan.evaluation.images import to_uint8
+
+Network: TypeAlias = Callable[[Params, Any], Any]
+
+# Batches in flight: the device works on one while the host reads another.
+_AHEAD = 2
+# Rows of a Gram matrix, at least: every chunk costs the host a [d, d] merge.
+_CHUNK_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A full batch: images, weight 0 for padding, positions in the stream."""
+
+    images: UInt8[np.ndarray, "b h w c"]
+    weight: Float[np.ndarray, " b"]
+    position: Int[np.ndarray, " n"]  # of the rows with weight 1
+
+
+def rebatch(images: Iterable[Any], batch_size: int) -> Iterator[Batch]:
+    """Regroups batches of any length into full ones, one image size at a time.
+
+    Args:
+        images: batches `[n, h, w, c]`, uint8 or float in [-1, 1] (quantised); n may
+            vary, and so may the size from batch to batch.
+        batch_size: length of every batch that comes out.
+
+    Yields:
+        `Batch`es; ragged ends are filled with copies of their first image, weight 0.
+    """
+    waiting: dict[tuple[int, ...], list[tuple[np.ndarray, np.ndarray]]] = {}
+    seen = 0
+
+    def join(parts):
+        return (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+
+    for part in images:
+        part = to_uint8(part)
+        position = np.arange(seen, seen + len(part))
+        seen += len(part)
+        parts = waiting.setdefault(part.shape[1:], [])
+        parts.append((part, position))
+        if sum(len(position) for _, position in parts) < batch_size:
+            continue
+        pixels, position = join(parts)
+        full = len(pixels) - len(pixels) % batch_size
+        for low in range(0, full, batch_size):
+            rows = slice(low, low + batch_size)
+            weight = np.ones(batch_size, np.float32)
+            yield Batch(pixels[rows], weight, position[rows])
+        parts[:] = [(pixels[full:], position[full:])]
+    for parts in waiting.values():
+        pixels, position = join(parts)
+        if len(pixels):
+            missing = batch_size - len(pixels)
+            padding = np.repeat(pixels[:1], missing, axis=0)
+            weight = (np.arange(batch_size) < len(pixels)).astype(np.float32)
+            yield Batch(np.concatenate([pixels, padding]), weight, position)
+
+
+@partial(jax.jit, static_argnums=0)
+def _apply(network: Network, params: Params, images: Any) -> Float[Array, "b d"]:
+    return network(params, images).astype(jnp.float32)
+
+
+def _run(
+    network: Network,
+    params: Params,
+    images: Iterable[Any],
+    batch_size: int,
+    mesh: Mesh | None,
+) -> Iterator[tuple[Array, Batch]]:
+    """Yields features on the device (still being computed) with their batch."""
+    split = None
+    if mesh is not None:
+        mesh = mesh.local_mesh  # each process judges images of its own
+        if jax.process_count() > 1:
+            params = jax.device_get(params)
+        split = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+        params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
+        batch_size = -(-batch_size // mesh.size) * mesh.size
+    ready: deque[tuple[Array, Batch]] = deque()
+    for batch in rebatch(images, batch_size):
+        pixels = jax.device_put(batch.images, split)
+        ready.append((_apply(network, params, pixels), batch))
+        if len(ready) > _AHEAD:
+            yield ready.popleft()
+    yield from ready
+
+
+def collect(
+    network: Network,
+    params: Params,
+    images: Iterable[Any],
+    *,
+    batch_size: int = 64,
+    mesh: Mesh | None = None,
+) -> Float[np.ndarray, "n d"]:
+    """Features of every image, on the host, in the order of the stream.
+
+    Args:
+        network: `network(params, images) -> [b, d]` over uint8 `[b, h, w, c]`.
+        params: its parameters.
+        images: batches of any length, uint8 or float in [-1, 1]. In a multi-host run
+            each process passes its own share and gets its own features.
+        batch_size: images a compiled call, rounded up to a multiple of the mesh.
+        mesh: splits each batch over all its (local) devices; parameters are replicated.
+
+    Returns:
+        float32, one row an image: 410 MB for 50,000 images of 2,048 features.
+
+    Raises:
+        UserError: if there is no image.
+    """
+    rows, positions = [], []
+    for features, batch in _run(network, params, images, batch_size, mesh):
+        rows.append(np.asarray(features)[: len(batch.position)])
+        positions.append(batch.position)
+    if not rows:
+        raise UserError("no images to evaluate: the folder or data set is empty")
+    collected = np.empty((sum(map(len, rows)), rows[0].shape[1]), np.float32)
+    collected[np.concatenate(positions)] = np.concatenate(rows)
+    return collected
+
+
+def moments(
+    network: Network,
+    params: Params,
+    images: Iterable[Any],
+    *,
+    batch_size: int = 64,
+    mesh: Mesh | None = None,
+) -> frechet.Moments:
+    """Mean and covariance of the features of a stream, which need not fit in memory.
+
+    Args: as `collect`.
+
+    Returns:
+        Moments over this process's images; `frechet.merge_processes` joins processes.
+
+    Raises:
+        UserError: if there is no image.
+    """
+    acc = None
+    waiting: list[tuple[Array, np.ndarray]] = []
+
+    def flush(acc):
+        features = jnp.concatenate([part for part, _ in waiting])
+        weight = np.concatenate([part for _, part in waiting])
+        waiting.clear()
+        if acc is None:
+            acc = frechet.empty(features.shape[1])
+        return frechet.update(acc, features, weight)
+
+    for features, batch in _run(network, params, images, batch_size, mesh):
+        waiting.append((features, batch.weight))
+        if len(waiting) * len(batch.weight) >= _CHUNK_ROWS:
+            acc = flush(acc)
+    if waiting:
+        acc = flush(acc)
+    if acc is None:
+        raise UserError("no images to evaluate: the folder or data set is empty")
+    return acc

@@ -1,0 +1,192 @@
+"""Frechet distance between Gaussians fitted to two sets of features, and its moments.
+
+    |mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)
+
+Moments are gathered in chunks: mean and centred Gram matrix on the device in float32,
+merged on the host in float64. Covariances divide by n - 1, as every reference does.
+
+References:
+    Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local
+    Nash Equilibrium", 2017, eq. 6.
+    Chan, Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing
+    Sample Variances", 1979.
+"""
+
+from dataclasses import dataclass
+from functools import reduce
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jaxtyping import Array, Float, Shaped
+
+from jaxgan.core.errors import UserError
+from jaxgan.evaluation.images import AnyArray
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and sum of centred outer products (M2) of some feature vectors."""
+
+    count: int
+    mean: Float[np.ndarray, " d"]  # float64
+    m2: Float[np.ndarray, "d d"]  # float64
+
+    @property
+    def covariance(self) -> Float[np.ndarray, "d d"]:
+        """M2 / (n - 1).
+
+        Raises:
+            UserError: with fewer than two vectors.
+        """
+        if self.count < 2:
+            raise UserError(
+                f"a Frechet distance needs 2 images or more a side, got {self.count}"
+            )
+        return self.m2 / (self.count - 1)
+
+
+def empty(dimension: int) -> Moments:
+    """The accumulator before the first batch."""
+    return Moments(0, np.zeros(dimension), np.zeros((dimension, dimension)))
+
+
+@jax.jit
+def chunk_moments(
+    features: Float[AnyArray, "b d"], weight: Shaped[AnyArray, " b"]
+) -> tuple[
+    Float[Array, ""], Float[Array, " d"], Float[Array, " d"], Float[Array, "d d"]
+]:
+    """Count, mean, remainder and centred Gram matrix of the rows with weight 1.
+
+    The batch may be split over a mesh; sums then run over all of it.
+
+    Returns:
+        The sum of the weights; a float32 mean; the sum of what is left after that mean
+        was subtracted, which holds the mean's rounding error; the Gram matrix of the
+        same differences.
+    """
+    features = jnp.asarray(features, jnp.float32)
+    weight = jnp.asarray(weight, jnp.float32)
+    # Padding may be anything, also NaN, which 0 * NaN would let through.
+    features = jnp.where(weight[:, None] > 0, features, 0.0)
+    count = jnp.sum(weight)
+    mean = jnp.sum(features, axis=0) / jnp.maximum(count, 1.0)
+    centred = (features - mean[None]) * weight[:, None]
+    gram = jnp.matmul(centred.T, centred, precision=jax.lax.Precision.HIGHEST)
+    return count, mean, jnp.sum(centred, axis=0), gram
+
+
+def update(
+    acc: Moments,
+    features: Float[AnyArray, "b d"],
+    weight: Shaped[AnyArray, " b"] | None = None,
+) -> Moments:
+    """Adds a chunk of features; float32 on the device, merged in float64.
+
+    Args:
+        acc: what was accumulated so far; `empty(d)` at the start.
+        features: network outputs, on the host or (possibly split) on devices.
+        weight: 1 for rows that count, 0 for padding; None counts all.
+    """
+    if weight is None:
+        weight = np.ones(features.shape[0], np.float32)
+    count, mean, remainder, gram = jax.device_get(chunk_moments(features, weight))
+    if count == 0:
+        return acc
+    shift = np.asarray(remainder, np.float64) / count
+    m2 = np.asarray(gram, np.float64) - np.outer(shift, shift) * count
+    return merge(acc, Moments(int(count), mean.astype(np.float64) + shift, m2))
+
+
+def from_features(features: Float[np.ndarray, "n d"]) -> Moments:
+    """Moments of features in memory, float64 throughout.
+
+    Prefer it where there are fewer images than dimensions: the covariance is singular
+    there and float32 noise in its null space moves the distance by 1e-4 of itself.
+    """
+    features = np.asarray(features, np.float64)
+    mean = features.mean(axis=0)
+    centred = features - mean
+    return Moments(len(features), mean, centred.T @ centred)
+
+
+def merge(a: Moments, b: Moments) -> Moments:
+    """Moments of the union (Chan's update).
+
+    Rounding depends on the order; merge chunks by index and processes by rank.
+    """
+    count = a.count + b.count
+    if count == 0:
+        return a
+    delta = b.mean - a.mean
+    return Moments(
+        count,
+        a.mean + delta * (b.count / count),
+        a.m2 + b.m2 + np.outer(delta, delta) * (a.count * b.count / count),
+    )
+
+
+def merge_processes(acc: Moments) -> Moments:
+    """Moments over all processes of a multi-host run, merged by rank, on each."""
+    if jax.process_count() == 1:
+        return acc
+
+    def gather(values: np.ndarray) -> np.ndarray:
+        # As bytes: arrays travel through the device, which would make float32 of them.
+        raw = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        gathered = np.asarray(multihost_utils.process_allgather(raw))
+        return np.frombuffer(gathered.tobytes(), values.dtype).reshape(
+            -1, *values.shape
+        )
+
+    counts = gather(np.array(acc.count, np.int64))
+    parts = zip(counts, gather(acc.mean), gather(acc.m2), strict=True)
+    return reduce(merge, (Moments(int(n), mean, m2) for n, mean, m2 in parts))
+
+
+def frechet_distance(
+    mean_1: Float[np.ndarray, " d"],
+    covariance_1: Float[np.ndarray, "d d"],
+    mean_2: Float[np.ndarray, " d"],
+    covariance_2: Float[np.ndarray, "d d"],
+) -> float:
+    """The Frechet distance of two Gaussians, float64.
+
+    `tr (S1 S2)^(1/2)` is the sum of the square roots of the eigenvalues of the
+    symmetric `S1^(1/2) S2 S1^(1/2)`: two symmetric eigenproblems, six times faster than
+    a matrix square root, without imaginary part or ridge where one is singular.
+
+    Raises:
+        UserError: if a covariance or mean is not finite.
+    """
+    arrays = (mean_1, covariance_1, mean_2, covariance_2)
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise UserError(
+            "features of the Frechet distance hold NaN or infinity: the network that "
+            "made the images has diverged, or the weights of the feature network are "
+            "broken"
+        )
+    mean_1, covariance_1, mean_2, covariance_2 = (
+        np.asarray(array, np.float64) for array in arrays
+    )
+    values, vectors = np.linalg.eigh(covariance_1)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    product = root @ covariance_2 @ root
+    eigenvalues = np.linalg.eigvalsh((product + product.T) / 2.0)
+    trace = np.sum(np.sqrt(np.maximum(eigenvalues, 0.0)))
+    difference = mean_1 - mean_2
+    return float(
+        difference @ difference
+        + np.trace(covariance_1)
+        + np.trace(covariance_2)
+        - 2.0 * trace
+    )
+
+
+def distance(acc: Moments, reference: Moments) -> float:
+    """The Frechet distance between two accumulated sets."""
+    return frechet_distance(
+        acc.mean, acc.covariance, reference.mean, reference.covariance
+    )
