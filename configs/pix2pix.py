@@ -21,7 +21,7 @@ PUBLISHED = {
 }
 STRUCTURES = {  # structural variants, at the size that tests use
     "tiny_pixel": {"discriminator": "pixel"},
-    "tiny_resnet": {"generator": "resnet_6blocks"},
+    "tiny_resnet": {"generator": "resnet", "num_blocks": 2},
     "tiny_instance": {"norm": "instance"},
     "tiny_unconditional": {"conditional": False},
     "tiny_l1": {"lambda_gan": 0.0},
@@ -45,6 +45,7 @@ def get_config(variant: str = "facades") -> ConfigDict:
     config.system.out_channels = 3
     config.system.generator = "unet"
     config.system.num_downs = 0
+    config.system.num_blocks = 9
     config.system.generator_channels = 64
     config.system.dropout_layers = None
     config.system.discriminator = "patch"

@@ -41,7 +41,7 @@ ADVERSARIAL = {
     "lsgan": (losses.lsgan_discriminator, losses.lsgan_generator),
     "wasserstein": (losses.wasserstein_discriminator, losses.wasserstein_generator),
 }
-GENERATORS = ("unet", "encoder_decoder", "resnet_9blocks", "resnet_6blocks")
+GENERATORS = ("unet", "encoder_decoder", "resnet")
 SAMPLING = {  # name: (statistics of the image itself, dropout)
     "paper": (True, True),
     "deterministic": (True, False),
@@ -58,6 +58,7 @@ class Pix2Pix:
     out_channels: int = 3
     generator: str = "unet"  # one of GENERATORS
     num_downs: int = 0  # of the U-Net; 0: down to 1x1, so 8 at 256 px
+    num_blocks: int = 9  # of the ResNet
     generator_channels: int = 64  # ngf
     dropout_layers: tuple[int, ...] | None = None  # None: 2..num_downs-4; Lua: 1, 2, 3
     discriminator: str = "patch"  # or "pixel" (PixelGAN)
@@ -108,8 +109,9 @@ class Pix2Pix:
                 **shared,
             )
         else:
-            blocks = int(self.generator[7])
-            generator = ResNetGenerator(num_blocks=blocks, dropout=True, **shared)
+            generator = ResNetGenerator(
+                num_blocks=self.num_blocks, dropout=True, **shared
+            )
         shared = {
             "base_channels": self.discriminator_channels,
             "norm": self.norm,
@@ -204,8 +206,7 @@ class Pix2Pix:
         fake, stats = self._generate(
             trained["generator"], fixed.stats["generator"], a, key
         )
-        terms = {"l1": losses.l1(fake, b)}
-        total = self.lambda_l1 * terms["l1"]
+        terms = {"l1": self.lambda_l1 * losses.l1(fake, b)}
         if self.lambda_gan:
             logits, _ = forward(
                 self.networks()["discriminator"],
@@ -214,9 +215,9 @@ class Pix2Pix:
                 self._judged(a, fake),
                 train=True,
             )
-            terms["adversarial"] = ADVERSARIAL[self.adversarial][1](logits)
-            total += self.lambda_gan * terms["adversarial"]
-        return total, Out(terms, {"generator": stats})
+            adversarial = ADVERSARIAL[self.adversarial][1](logits)
+            terms["adversarial"] = self.lambda_gan * adversarial
+        return sum(terms.values()), Out(terms, {"generator": stats})
 
     def step(
         self, state: TrainState, frozen: core.Frozen, batch: Batch, key: Key
@@ -252,7 +253,7 @@ class Pix2Pix:
 
     @property
     def inference(self) -> Mapping[str, Mode]:
-        resnet = self.generator.startswith("resnet")
+        resnet = self.generator == "resnet"
         multiple = (
             4
             if resnet

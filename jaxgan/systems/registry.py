@@ -1,9 +1,11 @@
 """Every system by its id."""
 
 from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.systems.cyclegan import CycleGAN
 from jaxgan.systems.pix2pix import Pix2Pix
 
 SYSTEMS = {
+    "cyclegan": CycleGAN,
     "pix2pix": Pix2Pix,
 }
 
