@@ -1,0 +1,63 @@
+"""Sources in one file: npz archives and the embedded procedural sets."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxgan.core.errors import UserError
+from jaxgan.data.sources import ArraySource, RenderedSource, Source
+
+_MAIN = (
+    "image",
+    "voxels",
+    "packed",
+    "a",
+    "hr",
+)  # they tell how many examples there are
+
+
+def open_npz(path: str) -> Source:
+    """Reads `.npz` (every array with one row an example) or `.npy` (one field `image`).
+
+    Arrays of another length describe the set: `classes` are the names of `label`,
+    `shape` the grid of `packed` voxels (eight to a byte, `numpy.packbits`), which a
+    cube's does not need.
+
+    Raises:
+      UserError: if the file is missing or broken.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"npz:{path}: there is no such file; check data.source")
+    try:
+        loaded: Any = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return ArraySource(f"npz:{path}", {"image": loaded})
+        with loaded:
+            arrays = {key: loaded[key] for key in loaded.files}
+    except Exception as error:  # zipfile, zlib and NumPy each have their own
+        raise UserError(
+            f"npz:{path}: cannot be read ({error}); make it anew with numpy.savez"
+        ) from error
+    sizes = {key: len(value) for key, value in arrays.items() if value.ndim}
+    if not sizes:
+        raise UserError(f"npz:{path}: it holds no arrays; make it with numpy.savez")
+    count = next((sizes[key] for key in _MAIN if key in sizes), max(sizes.values()))
+    rows = {key: arrays[key] for key, size in sizes.items() if size == count}
+    names = {}
+    if "classes" in arrays and "label" in rows:
+        names["label"] = tuple(str(c) for c in arrays["classes"])
+        rows.pop("classes", None)
+    grids = {}
+    if "packed" in rows and "shape" in arrays and "shape" not in rows:
+        grids["packed"] = tuple(int(n) for n in arrays["shape"])
+    return ArraySource(f"npz:{path}", rows, names, grids)
+
+
+def open_synthetic(name: str, split: str, options: Mapping[str, Any]) -> Source:
+    """One of the embedded sets; they have splits of their own."""
+    from jaxgan.data import synthetic
+
+    generator = synthetic.make(name, split=split, **options)
+    return RenderedSource(f"synthetic:{name}", generator)

@@ -1,0 +1,147 @@
+"""Image files in a folder or a zip archive, seen alike: sorted names, read by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+
+from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.data.pictures import SUFFIXES
+
+SPLIT_FOLDERS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid"),
+    "test": ("test", "testing"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """A set of files with relative names.
+
+    Attributes:
+      name: as the user wrote it, for messages.
+      names: sorted, with `/` between folders.
+      read: `read(name) -> bytes`.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    read: Callable[[str], bytes]
+
+    def folders(self) -> tuple[str, ...]:
+        """The folders at the top, sorted."""
+        return tuple(sorted({n.split("/", 1)[0] for n in self.names if "/" in n}))
+
+    def inside(self, folder: str) -> Files:
+        """The files below a folder, without its name."""
+        prefix = folder.rstrip("/") + "/"
+        names = tuple(n[len(prefix) :] for n in self.names if n.startswith(prefix))
+        read = self.read
+        return Files(f"{self.name}/{folder}", names, lambda name: read(prefix + name))
+
+    def find_folder(self, *spellings: str) -> str | None:
+        """The folder at the top with one of these names, in any case of letters."""
+        for folder in self.folders():
+            if folder.lower() in spellings:
+                return folder
+        return None
+
+    def without(self, *folders: str | None) -> Files:
+        """The files outside these folders at the top."""
+        names = tuple(n for n in self.names if n.split("/", 1)[0] not in folders)
+        return dataclasses.replace(self, names=names)
+
+
+def open_files(scheme: str, rest: str, suffixes: Sequence[str] = SUFFIXES) -> Files:
+    """Lists `folder:` or `zip:`.
+
+    Raises:
+      UserError: if it is missing or holds no file with one of the suffixes.
+    """
+    files = (
+        _open_folder(rest, suffixes)
+        if scheme == "folder"
+        else _open_zip(rest, suffixes)
+    )
+    if not files.names:
+        raise UserError(
+            f"{files.name}: there are no image files in it; looked, also in folders "
+            f"below, for {', '.join(suffixes)}"
+        )
+    return files
+
+
+def _wanted(name: str, suffixes: Sequence[str]) -> bool:
+    path = PurePosixPath(name)
+    hidden = any(p.startswith(".") or p == "__MACOSX" for p in path.parts)
+    return not hidden and path.suffix.lower() in suffixes
+
+
+def _open_folder(path: str, suffixes: Sequence[str]) -> Files:
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        if root.is_file():
+            raise UserError(
+                f"folder:{path}: it is a file; name the folder, or write zip:{path}"
+            )
+        near = ""
+        if root.parent.is_dir():
+            near = did_you_mean(root.name, [p.name for p in root.parent.iterdir()])
+        raise UserError(
+            f"folder:{path}: there is no such folder{near}; check data.source"
+        )
+    found = (p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+    names = tuple(sorted(n for n in found if _wanted(n, suffixes)))
+    return Files(f"folder:{path}", names, lambda name: (root / name).read_bytes())
+
+
+def _open_zip(path: str, suffixes: Sequence[str]) -> Files:
+    path, _, inner = path.partition("!/")
+    if not Path(path).expanduser().is_file():
+        raise UserError(f"zip:{path}: there is no such file; check data.source")
+    try:
+        archive = zipfile.ZipFile(Path(path).expanduser())
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UserError(
+            f"zip:{path}: it is no zip archive or not whole ({error}); fetch it again"
+        ) from error
+    names = tuple(sorted(n for n in archive.namelist() if _wanted(n, suffixes)))
+    lock = threading.Lock()  # one file handle serves every thread
+
+    def read(name: str) -> bytes:
+        with lock:
+            return archive.read(name)
+
+    files = Files(f"zip:{path}", names, read)
+    if not inner.strip("/"):
+        return files
+    chosen = files.inside(inner.strip("/"))
+    if not chosen.names:
+        folders = sorted({n.rsplit("/", 1)[0] for n in names if "/" in n})
+        raise UserError(
+            f"zip:{path}!/{inner}: there is no such folder with images in the archive"
+            f"{did_you_mean(inner.strip('/'), folders)}; it has "
+            f"{', '.join(folders[:8]) or 'no folders'}"
+        )
+    return dataclasses.replace(chosen, name=f"zip:{path}!/{inner}")
+
+
+def choose_split(files: Files, split: str) -> tuple[Files, bool]:
+    """The files of a split, by the folders at the top.
+
+    Returns:
+      The files, and whether a folder of that split was found. Without one they are
+      those of the training folder, or all of them if there is none either.
+    """
+    own = files.find_folder(*SPLIT_FOLDERS[split])
+    if own:
+        return files.inside(own), True
+    train = files.find_folder(*SPLIT_FOLDERS["train"])
+    if train:
+        return files.inside(train), False
+    others = [files.find_folder(*SPLIT_FOLDERS[s]) for s in ("validation", "test")]
+    return files.without(*others), False

@@ -1,0 +1,283 @@
+"""What the folders of image files mean: examples, pairs, domains.
+
+| task | layouts, in the order in which they are looked for |
+|---|---|
+| images, labelled | label folders, names by a pattern, or flat |
+| paired | two folders of equal file names (`A`, `B`, `data.folders`), or side by side |
+| unpaired | `trainA` and `trainB`, two folders, side by side if `data.layout` says so |
+| low_high | `HR` with or without `LR`, or flat |
+
+Above or below these, folders `train`, `val` and `test` part the splits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from jaxgan.core.errors import UserError
+from jaxgan.data.files import SPLIT_FOLDERS, Files, choose_split
+from jaxgan.data.pictures import Unusable, decode
+from jaxgan.data.sources import Field, Source
+
+_DOMAIN_SPLITS = {
+    "train": ("train",),
+    "validation": ("val", "valid"),
+    "test": ("test",),
+}
+
+
+class FileSource:
+    """Examples made of one or several image files each, and of numbers beside them."""
+
+    def __init__(
+        self,
+        files: Files,
+        columns: Mapping[str, Sequence[str]],
+        arrays: Mapping[str, np.ndarray] | None = None,
+        names: Mapping[str, Sequence[str]] | None = None,
+    ):
+        self.name = files.name
+        self._files, self._columns = files, {k: tuple(v) for k, v in columns.items()}
+        self._arrays = dict(arrays or {})
+        names = names or {}
+        self.fields = {key: Field(None) for key in columns} | {
+            key: Field(
+                tuple(value.shape[1:]),
+                str(value.dtype),
+                tuple(names[key]) if key in names else None,
+            )
+            for key, value in self._arrays.items()
+        }
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values())))
+
+    def read(self, indices, fields=None):
+        if fields is None:
+            fields = self._arrays
+        return {key: self._arrays[key][indices] for key in fields}
+
+    def column(self, field):
+        return self._arrays[field]
+
+    def encoded(self, index):
+        return {
+            key: self._files.read(names[index]) for key, names in self._columns.items()
+        }
+
+    def describe(self, index):
+        names = [column[index] for column in self._columns.values()]
+        return f"{self.name}/{' and '.join(names)}"
+
+
+def examples(files: Files, split: str, pattern: str | None) -> tuple[Source, bool]:
+    """Single images; label folders and file names give further fields.
+
+    Args:
+      files: all files.
+      split: `train`, `validation` or `test`.
+      pattern: a regular expression over the file's name without folders; its named
+        groups become fields, whole numbers as they are, words as class numbers.
+
+    Returns:
+      The source and whether it is the split asked for (else it is to be divided).
+    """
+    files, own = choose_split(files, split)
+    names = files.names
+    arrays, classes = {}, {}
+    folders = files.folders()
+    if folders and all("/" in n for n in names):
+        top = [n.split("/", 1)[0] for n in names]
+        arrays["label"] = np.array([folders.index(t) for t in top], np.int32)
+        classes["label"] = folders
+    if pattern:
+        more, words = _match(files, pattern)
+        arrays |= more
+        classes |= words
+    return FileSource(files, {"image": names}, arrays, classes), own
+
+
+def _match(files: Files, pattern: str):
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UserError(
+            f"data.label_pattern {pattern!r} is no regular expression: {error}"
+        ) from error
+    if not compiled.groupindex:
+        raise UserError(
+            f"data.label_pattern {pattern!r} names no group; write each label as "
+            "(?P<name>...), such as (?P<age>\\d+)_(?P<gender>\\d)_"
+        )
+    found = []
+    for name in files.names:
+        match = compiled.match(PurePosixPath(name).name)
+        if not match:
+            raise UserError(
+                f"{files.name}/{name}: its name does not match data.label_pattern "
+                f"{pattern!r}; correct the pattern or move the file away"
+            )
+        found.append(match.groupdict())
+    arrays, classes = {}, {}
+    for key in compiled.groupindex:
+        words = [row[key] or "" for row in found]
+        if all(re.fullmatch(r"[+-]?\d{1,9}", word) for word in words):
+            arrays[key] = np.array([int(word) for word in words], np.int32)
+        else:
+            classes[key], numbers = np.unique(words, return_inverse=True)
+            classes[key] = tuple(str(c) for c in classes[key])
+            arrays[key] = numbers.astype(np.int32)
+    return arrays, classes
+
+
+def pairs(
+    files: Files, split: str, folders: Sequence[str] | None, layout: str
+) -> tuple[Source, bool]:
+    """Pairs: fields `a` and `b` from two folders, or one field `image` side by side.
+
+    Raises:
+      UserError: for files without a partner, or pictures that are not side by side.
+    """
+    two = None if layout == "side_by_side" else _two_folders(files, split, folders)
+    if two:
+        a, b, own = two
+        return _match_pairs(files, a, b, ("a", "b")), own
+    files, own = choose_split(files, split)
+    if layout == "auto":
+        _check_side_by_side(files)
+    return FileSource(files, {"image": files.names}), own
+
+
+def domains(
+    files: Files, split: str, folders: Sequence[str] | None, layout: str
+) -> tuple[tuple[Source, Source], bool]:
+    """The two domains of unpaired translation, each with the field `image`.
+
+    Raises:
+      UserError: if there are no two domains to be found.
+    """
+    if layout == "side_by_side":
+        source, own = pairs(files, split, None, layout)
+        return (source, source), own
+    two = _two_folders(files, split, folders)
+    if not two:
+        chosen, own = choose_split(files, split)
+        if len(chosen.folders()) == 2:
+            first, second = chosen.folders()
+            two = chosen.inside(first), chosen.inside(second), own
+    if not two:
+        raise UserError(
+            f"{files.name}: there are no two domains in it; make folders trainA and "
+            "trainB (and testA, testB), or name two with data.folders, or set "
+            "data.layout=side_by_side"
+        )
+    a, b, own = two
+    return (FileSource(a, {"image": a.names}), FileSource(b, {"image": b.names})), own
+
+
+def low_high(files: Files, split: str) -> tuple[Source, bool]:
+    """High-resolution images (`hr`), with their low-resolution partners where given."""
+    high = files.find_folder("hr")
+    if not high:
+        files, own = choose_split(files, split)
+        high = files.find_folder("hr")
+    else:
+        own = False
+    low = files.find_folder("lr")
+    if not high:
+        return FileSource(files, {"hr": files.names}), own
+    a, own_a = (
+        (files.inside(high), own) if own else choose_split(files.inside(high), split)
+    )
+    if not low:
+        return FileSource(a, {"hr": a.names}), own_a
+    b = files.inside(low) if own else choose_split(files.inside(low), split)[0]
+    return _match_pairs(files, a, b, ("hr", "lr")), own_a
+
+
+def _two_folders(
+    files: Files, split: str, folders: Sequence[str] | None
+) -> tuple[Files, Files, bool] | None:
+    """Two folders of one split, or None; the flag is that of `choose_split`."""
+    if folders is not None and len(folders) != 2:
+        raise UserError(
+            f"data.folders is {tuple(folders)}: name two, those of A and of B"
+        )
+    if folders is None:
+        for spelling in _DOMAIN_SPLITS[split]:
+            a, b = files.find_folder(f"{spelling}a"), files.find_folder(f"{spelling}b")
+            if a and b:
+                return files.inside(a), files.inside(b), True
+        a, b = files.find_folder("traina"), files.find_folder("trainb")
+        if a and b:
+            return files.inside(a), files.inside(b), False
+    outer, own = choose_split(files, split)
+    a, b = (
+        _named(outer, folders)
+        if folders
+        else (outer.find_folder("a"), outer.find_folder("b"))
+    )
+    if not (a and b):
+        return None
+    if own or files.find_folder(*SPLIT_FOLDERS["train"]):
+        return outer.inside(a), outer.inside(b), own
+    (first, own), (second, _) = (
+        choose_split(outer.inside(a), split),
+        choose_split(outer.inside(b), split),
+    )
+    return first, second, own
+
+
+def _named(files: Files, folders: Sequence[str]) -> tuple[str, str]:
+    for folder in folders:
+        if not files.inside(folder).names:
+            raise UserError(
+                f"{files.name}/{folder}: data.folders names it, but there are no image "
+                f"files in it; the folders are {', '.join(files.folders()) or 'none'}"
+            )
+    return folders[0], folders[1]
+
+
+def _match_pairs(files: Files, a: Files, b: Files, fields: tuple[str, str]) -> Source:
+    # DIV2K calls the partner of 0001.png 0001x4.png.
+    stem = lambda name: re.sub(r"x\d+$", "", name.rsplit(".", 1)[0])  # noqa: E731
+    exact = lambda name: name.rsplit(".", 1)[0]  # noqa: E731
+    first = {exact(n): n for n in a.names}
+    second = {(stem if fields[1] == "lr" else exact)(n): n for n in b.names}
+    alone = sorted(set(first) ^ set(second))
+    if alone:
+        side, other = (a, b) if alone[0] in first else (b, a)
+        raise UserError(
+            f"{side.name}: {alone[0]!r} has no partner of that name in {other.name} "
+            f"({len(alone)} such in all); add the missing files or remove these"
+        )
+    stems = sorted(first)
+    read = {f"{fields[0]}/{first[s]}": (a, first[s]) for s in stems}
+    read |= {f"{fields[1]}/{second[s]}": (b, second[s]) for s in stems}
+    joined = Files(
+        files.name, tuple(read), lambda name: read[name][0].read(read[name][1])
+    )
+    columns = {
+        fields[0]: [f"{fields[0]}/{first[s]}" for s in stems],
+        fields[1]: [f"{fields[1]}/{second[s]}" for s in stems],
+    }
+    return FileSource(joined, columns)
+
+
+def _check_side_by_side(files: Files) -> None:
+    for name in files.names[:16]:  # a broken file says nothing about the layout
+        try:
+            rows, columns = decode(files.read(name)).shape[:2]
+        except Unusable:
+            continue
+        if columns < 1.5 * rows:
+            raise UserError(
+                f"{files.name}/{name} is {columns}x{rows}, not two pictures side by "
+                "side; put A and B into folders A and B (or name two with "
+                "data.folders), or set data.layout=side_by_side"
+            )
+        return

@@ -1,0 +1,220 @@
+"""From the bytes of an image file to a uint8 array of the common size.
+
+Both readers, with and without TensorFlow, end in `Prepare`, so that their batches
+agree: Pillow resizes for both.
+"""
+
+import dataclasses
+import io
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from jaxgan.core.errors import UserError, one_of
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
+FILTERS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "lanczos": Image.Resampling.LANCZOS,
+    "area": Image.Resampling.BOX,
+    "nearest": Image.Resampling.NEAREST,
+}
+RESIZES = ("stretch", "cover", "width", "crop")
+BACKGROUND = 255  # what shows through transparent pixels
+
+Picture = UInt8[np.ndarray, "h w c"]
+
+
+class Unusable(Exception):
+    """A file that cannot be an example; the message says why.
+
+    Attributes:
+      small: it is whole, only smaller than the crop.
+    """
+
+    def __init__(self, reason: str, small: bool = False):
+        super().__init__(reason)
+        self.small = small
+
+
+def decode(data: bytes, classes: bool = False) -> Picture:
+    """Decodes an image file.
+
+    Grey stays one channel; palettes, CMYK and the like become RGB; 16 bits become 8;
+    transparency is laid over white. The first frame of an animation counts. The
+    orientation that a camera notes in the file is not applied, as TensorFlow and
+    Pillow do not.
+
+    Args:
+      data: the file.
+      classes: it is a map of class numbers: they are returned as they are stored,
+        palette or not.
+
+    Returns:
+      `[h, w, 1]` or `[h, w, 3]`.
+
+    Raises:
+      Unusable: if it is not a whole image file.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            return _to_array(image, classes)
+    except Unusable:
+        raise
+    except Exception as error:  # Pillow's decoders raise a dozen types on broken files
+        what = "not an image file" if "cannot identify" in str(error) else str(error)
+        raise Unusable(what) from error
+
+
+def _to_array(image: Image.Image, classes: bool) -> Picture:
+    mode = image.mode
+    if mode.startswith("I;16") or mode in ("I", "F"):
+        values = np.asarray(image)
+        if mode == "F" or values.min() < 0 or values.max() > 65535:
+            raise Unusable(f"pixels of type {mode} are not 8 or 16 bits")
+        return (values if classes else values // 257).astype(np.uint8)[..., None]
+    if classes:
+        if mode not in ("L", "P", "1"):
+            raise Unusable(f"a map of class numbers has one channel, this is {mode}")
+        return np.asarray(image).astype(np.uint8)[..., None]
+    if "A" in mode or "a" in mode or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,))
+        grey = mode == "LA"
+        image = Image.alpha_composite(white, image).convert("L" if grey else "RGB")
+    elif mode in ("1", "L"):
+        image = image.convert("L")
+    elif mode != "RGB":
+        image = image.convert("RGB")
+    values = np.asarray(image)
+    return values[..., None] if values.ndim == 2 else values
+
+
+def convert(picture: Picture, channels: int) -> Picture:
+    """Grey to RGB by repetition, RGB to grey by luma (ITU-R 601)."""
+    if picture.shape[-1] == channels:
+        return picture
+    if picture.shape[-1] == 1 and channels == 3:
+        return np.repeat(picture, 3, axis=-1)
+    if picture.shape[-1] == 3 and channels == 1:
+        return np.asarray(Image.fromarray(picture).convert("L"))[..., None]
+    raise Unusable(f"has {picture.shape[-1]} channels, not {channels}")
+
+
+def resize(picture: Picture, height: int, width: int, filter: str) -> Picture:
+    """Resizes with antialiasing; a picture of that size is returned as it is."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+    values = np.asarray(image.resize((width, height), FILTERS[filter]))
+    return values[..., None] if values.ndim == 2 else values
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepare:
+    """How decoded pictures of any size are brought to one size, on the host.
+
+    Attributes:
+      height, width: of the result.
+      channels: of the result, 1 or 3.
+      resize: `stretch` to the result's size; `cover`: until it covers `scale_to`, then
+        a window; `width`: until it is as wide as `scale_to`, then a window; `crop`: a
+        window of the picture as it is.
+      scale_to: `(height, width)`, see `resize`.
+      filter: a key of `FILTERS`.
+      part: the half of a side-by-side picture that is meant.
+      box: cut before anything else: the side of a central square, or `(top, left,
+        height, width)`.
+      random: the window lies anywhere, else in the centre.
+      align: the window's offsets are multiples of this.
+      classes: a map of class numbers, never interpolated.
+    """
+
+    height: int
+    width: int
+    channels: int = 3
+    resize: str = "stretch"
+    scale_to: tuple[int, int] = (0, 0)
+    filter: str = "bicubic"
+    part: Literal["left", "right"] | None = None
+    box: int | tuple[int, int, int, int] | None = None
+    random: bool = False
+    align: int = 1
+    classes: bool = False
+
+    def __post_init__(self):
+        one_of(self.resize, RESIZES, "data.resize")
+        one_of(self.filter, FILTERS, "data.filter")
+        if self.channels not in (1, 3):
+            raise UserError(f"data.channels is {self.channels}: choose 1 or 3")
+
+    @property
+    def draws_window(self) -> bool:
+        """Whether the result depends on `place`."""
+        return self.random and self.resize != "stretch"
+
+    def __call__(self, picture: Picture, place: tuple[float, float]) -> Picture:
+        """Prepares one picture.
+
+        Args:
+          picture: as decoded.
+          place: where the window lies, down and across, in [0, 1).
+
+        Raises:
+          Unusable: if the picture is too small or has the wrong channels.
+        """
+        if self.part:
+            half = picture.shape[1] // 2
+            picture = picture[:, :half] if self.part == "left" else picture[:, half:]
+        if self.box is not None:
+            picture = _cut(picture, self.box)
+        picture = convert(picture, self.channels)
+        rows, columns = picture.shape[:2]
+        kind = "nearest" if self.classes else self.filter
+        if self.resize == "stretch":
+            return np.ascontiguousarray(resize(picture, self.height, self.width, kind))
+        if self.resize != "crop":
+            height, width = self.scale_to
+            scale = width / columns
+            if self.resize == "cover":
+                scale = max(scale, height / rows)
+                new = (
+                    max(height, round(rows * scale)),
+                    max(width, round(columns * scale)),
+                )
+            else:
+                new = max(1, round(rows * scale)), width
+            picture = resize(picture, *new, kind)
+        return self._window(picture, place)
+
+    def _window(self, picture: Picture, place: tuple[float, float]) -> Picture:
+        rows, columns = picture.shape[:2]
+        down, across = rows - self.height, columns - self.width
+        if down < 0 or across < 0:
+            raise Unusable(
+                f"is {columns}x{rows}, smaller than {self.width}x{self.height}",
+                small=True,
+            )
+        if self.random:
+            top = int(place[0] * (down // self.align + 1)) * self.align
+            left = int(place[1] * (across // self.align + 1)) * self.align
+        else:
+            top = down // 2 // self.align * self.align
+            left = across // 2 // self.align * self.align
+        window = picture[top : top + self.height, left : left + self.width]
+        return np.ascontiguousarray(window)
+
+
+def _cut(picture: Picture, box: int | tuple[int, int, int, int]) -> Picture:
+    rows, columns = picture.shape[:2]
+    if isinstance(box, int):
+        top, left, height, width = (rows - box) // 2, (columns - box) // 2, box, box
+    else:
+        top, left, height, width = box
+    if min(top, left) < 0 or top + height > rows or left + width > columns:
+        raise Unusable(f"is {columns}x{rows}, smaller than data.box", small=True)
+    return picture[top : top + height, left : left + width]

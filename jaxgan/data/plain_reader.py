@@ -1,0 +1,217 @@
+"""Reading without TensorFlow: a plain take for arrays, Pillow and threads for files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from jaxgan.core.errors import UserError
+from jaxgan.data.options import Options
+from jaxgan.data.pictures import Picture, Unusable, decode
+from jaxgan.data.sources import Source
+from jaxgan.data.streams import Column, Raw, Rows, Stream
+
+log = logging.getLogger("jaxgan.data")
+
+
+class Skips:
+    """Which examples of a source cannot be used, and what stands in for them.
+
+    The stand-in is the next usable example: it depends on the files alone, not on
+    which of them were met before, so that batches stay a function of (seed, step).
+    """
+
+    def __init__(self, source: Source, max_share: float):
+        self._source, self._max_share = source, max_share
+        self._unusable: dict[int, Unusable] = {}
+        self._lock = threading.Lock()
+
+    def stand_in(self, index: int) -> int:
+        """`index`, or the next example after it that is not known to be unusable."""
+        while index in self._unusable:
+            index = (index + 1) % len(self._source)
+        return index
+
+    def add(self, index: int, why: Unusable) -> None:
+        """Notes an unusable example and names it in the log.
+
+        Raises:
+          UserError: if there are more than the permitted share, or no others.
+        """
+        with self._lock:
+            if index in self._unusable:
+                return
+            self._unusable[index] = why
+            small = sum(w.small for w in self._unusable.values())
+            broken = len(self._unusable) - small
+        total, where = len(self._source), self._source.describe(index)
+        if why.small:
+            log.warning("skipped %s: it %s (%d so far)", where, why, small)
+        else:
+            log.warning("skipped %s: %s (%d so far)", where, why, broken)
+        if small + broken == total:
+            raise UserError(
+                f"{self._source.name}: none of its {total} images can be used, such as "
+                f"{where}: {why}; check the files, data.image_size and data.load_size"
+            )
+        if broken > self._max_share * total:
+            raise UserError(
+                f"{where}: {why}; {broken} of {total} files cannot be read, more than "
+                f"data.max_unreadable={self._max_share:g} permits: repair or remove "
+                "them, or raise it"
+            )
+
+
+class PlainReader:
+    """Reads the rows of a task; its threads live as long as it does."""
+
+    def __init__(
+        self,
+        streams: Mapping[str, Stream],
+        columns: Mapping[str, Column],
+        options: Options,
+    ):
+        self.streams, self.columns, self.options = streams, columns, options
+        self.skips = {
+            name: Skips(s.source, options.max_unreadable) for name, s in streams.items()
+        }
+        self._threads = options.threads or min(16, os.cpu_count() or 1)
+        self._pool: ThreadPoolExecutor | None = None
+        self._memory: dict[str, list[Any]] = {}
+        self._memory_lock = threading.Lock()
+
+    def read(self, rows: Rows) -> Raw:
+        """The raw arrays of these rows, `[n, ...]`."""
+        raw: Raw = {}
+        for stream, indices in rows.indices.items():
+            columns = {n: c for n, c in self.columns.items() if c.stream == stream}
+            raw |= self._read_stream(stream, columns, indices, rows.places[stream])
+        return {name: raw[name] for name in self.columns}
+
+    def _read_stream(
+        self,
+        stream: str,
+        columns: Mapping[str, Column],
+        indices: np.ndarray,
+        places: np.ndarray,
+    ) -> Raw:
+        source = self.streams[stream].source
+        files = {n: c for n, c in columns.items() if source.fields[c.field].encoded}
+        raw: Raw = {}
+        if files:
+            load = self._loader(stream, source, files)
+            jobs = zip(indices.tolist(), map(tuple, places))
+            loaded = list(self._map(lambda job: self._usable(stream, load, *job), jobs))
+            indices = np.array([index for index, _ in loaded], np.int64)
+            for name in files:
+                raw[name] = np.stack([pictures[name] for _, pictures in loaded])
+        rest = {n: c for n, c in columns.items() if n not in files}
+        if rest:
+            read = source.read(indices, sorted({c.field for c in rest.values()}))
+            for name, column in rest.items():
+                raw[name] = finish_array(read[column.field], column, places)
+        return raw
+
+    def _usable(
+        self, stream: str, load: Callable, index: int, place: tuple[float, float]
+    ) -> tuple[int, dict[str, Picture]]:
+        skips = self.skips[stream]
+        while True:
+            index = skips.stand_in(index)
+            try:
+                return index, load(index, place)
+            except Unusable as why:
+                skips.add(index, why)
+
+    def _loader(self, stream: str, source: Source, columns: Mapping[str, Column]):
+        wanted = {c.field: c.prepare.classes for c in columns.values() if c.prepare}
+
+        def decoded(index: int) -> dict[str, Picture]:
+            files = source.encoded(index)
+            return {f: decode(files[f], classes) for f, classes in wanted.items()}
+
+        def prepared(pictures, place) -> dict[str, Picture]:
+            return {
+                n: c.prepare(pictures[c.field], place)
+                for n, c in columns.items()
+                if c.prepare
+            }
+
+        if not self.options.in_memory:
+            return lambda index, place: prepared(decoded(index), place)
+        fixed = not any(c.prepare.draws_window for c in columns.values() if c.prepare)
+
+        def once(index: int):
+            """What does not depend on the window, or why there is nothing."""
+            try:
+                pictures = decoded(index)
+                return prepared(pictures, (0.5, 0.5)) if fixed else pictures
+            except Unusable as why:
+                return why
+
+        with self._memory_lock:
+            if stream not in self._memory:
+                self._memory[stream] = list(self._map(once, range(len(source))))
+        memory = self._memory[stream]
+
+        def remembered(index: int, place) -> dict[str, Picture]:
+            kept = memory[index]
+            if isinstance(kept, Unusable):
+                raise kept
+            return kept if fixed else prepared(kept, place)
+
+        return remembered
+
+    def _map(self, function: Callable, jobs):
+        if self._threads == 1:
+            return map(function, jobs)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, "jaxgan-read")
+        return self._pool.map(function, jobs)
+
+
+def finish_array(values: np.ndarray, column: Column, places: np.ndarray) -> np.ndarray:
+    """An array field as the raw batch wants it: pictures of one size, or its dtype."""
+    p = column.prepare
+    if p is None:
+        return _finish_numbers(values, column)
+    if values.ndim == 3:
+        values = values[..., None]
+    if (
+        values.shape[1:] == (p.height, p.width, p.channels)
+        and p.part is None
+        and p.box is None
+    ):
+        return values
+    try:
+        return np.stack([p(v, tuple(at)) for v, at in zip(values, places)])
+    except Unusable as why:
+        raise UserError(f"field {column.field!r}: an image {why}") from why
+
+
+def _finish_numbers(values: np.ndarray, column: Column) -> np.ndarray:
+    if column.bins is not None:
+        values = np.digitize(values, column.bins, right=True)
+    if column.classes is not None:
+        check_labels(values, column.classes, f"field {column.field!r}")
+    return values if column.dtype is None else values.astype(column.dtype)
+
+
+def check_labels(values: np.ndarray, classes: int, where: str) -> None:
+    """Refuses class numbers out of range.
+
+    Raises:
+      UserError: naming the first such number.
+    """
+    wrong = values[(values < 0) | (values >= classes)]
+    if wrong.size:
+        raise UserError(
+            f"{where}: label {wrong[0]} is outside 0..{classes - 1}; set "
+            "data.num_classes, or choose examples with data.where"
+        )

@@ -1,0 +1,64 @@
+"""The tasks, by the name that a config's `data.task` holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from jaxgan.core.errors import UserError, did_you_mean, one_of
+from jaxgan.data.options import SPLITS, Options
+from jaxgan.data.task import Task
+from jaxgan.data.tasks.images import images, labelled, masked
+from jaxgan.data.tasks.latent import latent
+from jaxgan.data.tasks.low_high import low_high
+from jaxgan.data.tasks.translation import paired, unpaired
+from jaxgan.data.tasks.voxels import voxels
+
+TASKS = {
+    "images": images,
+    "labelled": labelled,
+    "latent": latent,
+    "low_high": low_high,
+    "masked": masked,
+    "paired": paired,
+    "unpaired": unpaired,
+    "voxels": voxels,
+}
+_NOT_OURS = ("task", "stages")  # read here, and by the trainer
+
+
+def make_task(data: Mapping[str, Any], *, split: str = "train", seed: int = 0) -> Task:
+    """Builds the task of a config's `data` section.
+
+    Args:
+      data: `task`, `source`, `image_size` and whatever else `Options` and the task's
+        function document; None means the default.
+      split: `train`, `validation` or `test`.
+      seed: of the order and of the host's random windows.
+
+    Raises:
+      UserError: for an unknown task, split or key, with the nearest known one, and for
+        everything that is wrong with the source.
+    """
+    one_of(split, SPLITS, "split")
+    if "task" not in data:
+        raise UserError(f"data.task is not set; choose one of {', '.join(TASKS)}")
+    build = TASKS[one_of(data["task"], TASKS, "data.task")]
+    common = {f.name for f in dataclasses.fields(Options)}
+    own = {
+        name
+        for name, p in inspect.signature(build).parameters.items()
+        if p.kind is p.KEYWORD_ONLY
+    }
+    given = {k: v for k, v in data.items() if k not in _NOT_OURS and v is not None}
+    for key in given:
+        if key not in common | own:
+            raise UserError(
+                f"data.{key}: the task {data['task']!r} knows no such key"
+                f"{did_you_mean(key, common | own)}; its own are "
+                f"{', '.join(sorted(own)) or 'none'}"
+            )
+    options = Options(**{k: v for k, v in given.items() if k in common})
+    return build(options, split, seed, **{k: v for k, v in given.items() if k in own})

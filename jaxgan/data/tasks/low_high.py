@@ -1,0 +1,108 @@
+"""Low and high resolution: super-resolution's pairs, most often made of one image."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan.core.errors import UserError, one_of
+from jaxgan.data import augment
+from jaxgan.data.opening import open_high
+from jaxgan.data.options import Options
+from jaxgan.data.streams import walk
+from jaxgan.data.task import Task
+from jaxgan.data.tasks.pictures_in import picture_column
+from jaxgan.ops.bicubic import bicubic_downsample, gaussian_downsample
+
+
+def low_high(
+    options: Options,
+    split: str,
+    seed: int,
+    *,
+    scale: int = 4,
+    degradation: str = "bicubic",
+    boundary: str = "symmetric",
+    quantize_lr: bool = True,
+    flip_rot: bool = False,
+) -> Task:
+    """`lr` in [0, 1] and `hr` in [-1, 1], aligned crops.
+
+    The host cuts one window of `image_size` out of each image as it is; smaller images
+    are skipped and counted. The low resolution is made of the window, or cut from the
+    source's own low-resolution images.
+
+    Args:
+      options: see `Options`; `image_size` is that of `hr`.
+      split: which examples; outside training the window lies in the centre.
+      seed: the run's.
+      scale: side of `hr` over side of `lr`.
+      degradation: `bicubic` (Ledig et al., section 3.2) or `gaussian`.
+      boundary: of the bicubic, `symmetric` as MATLAB or `renormalise`.
+      quantize_lr: round `lr` to the 8-bit grid, as files are.
+      flip_rot: one of the eight symmetries at random in training.
+
+    Raises:
+      UserError: if `image_size` is not a multiple of `scale`.
+
+    References: Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a
+    Generative Adversarial Network", CVPR 2017.
+    """
+    one_of(degradation, ("bicubic", "gaussian"), "data.degradation")
+    one_of(boundary, ("symmetric", "renormalise"), "data.boundary")
+    height, width = options.size
+    if scale < 1 or height % scale or width % scale:
+        raise UserError(
+            f"data.image_size {options.size} is not a multiple of data.scale={scale}"
+        )
+    if flip_rot and height != width:
+        raise UserError("data.flip_rot turns images: data.image_size must be square")
+    options = dataclasses.replace(options, resize="crop", load_size=None)
+    source = open_high(options, split)
+    field = "hr" if "hr" in source.fields else "image"
+    field = options.fields[0] if options.fields else field
+    high = picture_column(options, source, split, field=field)
+    assert high.prepare
+    high = dataclasses.replace(
+        high, prepare=dataclasses.replace(high.prepare, align=scale)
+    )
+    columns = {"hr": high}
+    if "lr" in source.fields:
+        prepare = dataclasses.replace(
+            high.prepare, height=height // scale, width=width // scale, align=1
+        )
+        columns["lr"] = dataclasses.replace(high, field="lr", prepare=prepare)
+
+    def transform(raw, key):
+        images = dict(raw)
+        if split == "train":
+            flip_key, turn_key = jax.random.split(key)
+            for name in images:
+                if flip_rot:
+                    images[name] = augment.random_flip_rotate(images[name], turn_key)
+                elif options.flip:
+                    images[name] = augment.random_flip(images[name], flip_key)
+        hr = augment.normalize(images["hr"], 0.0, 1.0)
+        if "lr" in images:
+            lr = augment.normalize(images["lr"], 0.0, 1.0)
+        else:
+            if degradation == "bicubic":
+                lr = bicubic_downsample(hr, scale, boundary)
+            else:
+                lr = gaussian_downsample(hr, scale)
+            lr = jnp.clip(lr, 0.0, 1.0)
+            if quantize_lr:
+                lr = jnp.round(lr * 255.0) / 255.0
+        return {"lr": lr, "hr": hr * 2.0 - 1.0}
+
+    return Task(
+        name="low_high",
+        split=split,
+        num_examples=len(source),
+        streams={"examples": walk(source, split, seed)},
+        columns=columns,
+        transform=transform,
+        options=options,
+    )

@@ -1,0 +1,127 @@
+"""What the tasks on pictures share: columns for the host, augmentation for the step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from jaxgan.core.errors import UserError
+from jaxgan.data import augment
+from jaxgan.data.options import Options
+from jaxgan.data.pictures import Prepare
+from jaxgan.data.sources import Field, Source
+from jaxgan.data.streams import Column
+
+
+def field_of(source: Source, name: str) -> Field:
+    """A field of the source by name.
+
+    Raises:
+      UserError: naming the fields that there are.
+    """
+    if name not in source.fields:
+        raise UserError(
+            f"{source.name}: it has no field {name!r}, only "
+            f"{', '.join(source.fields)}; name others with data.fields"
+        )
+    return source.fields[name]
+
+
+def channels_of(options: Options, source: Source, name: str) -> int:
+    """`data.channels`; without it an array's own, and 3 for image files.
+
+    Raises:
+      UserError: if an array is no picture.
+    """
+    field = field_of(source, name)
+    if field.shape is None:
+        return options.channels or 3
+    shape = field.shape if len(field.shape) == 3 else (*field.shape, 1)
+    if len(shape) != 3 or shape[-1] not in (1, 3) or field.dtype != "uint8":
+        raise UserError(
+            f"{source.name}: field {name!r} is {field.dtype}{list(field.shape)}; "
+            "images are uint8 [height, width] or [height, width, 1 or 3], 0..255"
+        )
+    return options.channels or shape[-1]
+
+
+def picture_column(
+    options: Options,
+    source: Source,
+    split: str,
+    *,
+    stream: str = "examples",
+    field: str = "image",
+    part: Any = None,
+    classes: int = 0,
+    channels: int | None = None,
+) -> Column:
+    """The column of a picture that the host brings to `load_size` or crops.
+
+    Args:
+      options: sizes and the way to reach them.
+      source: where it comes from.
+      split: random windows are for training only.
+      stream: the walk it follows.
+      field: the source's field.
+      part: the half of a side-by-side picture.
+      classes: it is a map of so many class numbers, if not 0.
+      channels: None asks `channels_of`.
+    """
+    training = split == "train"
+    # The step cuts crops out of a stretched picture; other resizes end in a window of
+    # pictures whose sizes differ, which only the host can cut.
+    stretch = options.resize == "stretch"
+    height, width = options.loaded if stretch and training else options.size
+    box = options.box
+    prepare = Prepare(
+        height=height,
+        width=width,
+        channels=1 if classes else channels or channels_of(options, source, field),
+        resize=options.resize,
+        scale_to=options.loaded,
+        filter=options.filter,
+        part=part,
+        box=box if box is None or isinstance(box, int) else tuple(box),
+        random=training
+        and (options.resize == "crop" or options.loaded != options.size),
+        classes=bool(classes),
+    )
+    return Column(stream, field, prepare)
+
+
+def augmentation(
+    options: Options, split: str, palettes: Mapping[str, int] | None = None
+) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:
+    """Crop, flip and normalisation; all fields of one call share their draws.
+
+    Args:
+      options: sizes, `flip`, `value_range`.
+      split: anything but `train` is deterministic.
+      palettes: `{field: classes}` of maps of class numbers, which are coloured.
+
+    Returns:
+      `apply(raw, key) -> images` in the value range.
+    """
+    height, width = options.size
+    training = split == "train"
+    low, high = (float(v) for v in options.value_range)
+
+    def apply(raw, key):
+        crop_key, flip_key = jax.random.split(key)
+        out = {}
+        for name, images in raw.items():
+            if training:
+                images = augment.random_crop(images, height, width, crop_key)
+                if options.flip:
+                    images = augment.random_flip(images, flip_key)
+            else:
+                images = augment.center_crop(images, height, width)
+            if palettes and palettes.get(name):
+                images = augment.colour(images, palettes[name])
+            out[name] = augment.normalize(images, low, high)
+        return out
+
+    return apply
