@@ -3,6 +3,8 @@
 from jaxgan.core.dtypes import compute_dtype
 from jaxgan.core.ema import ema_update
 from jaxgan.core.errors import UserError, did_you_mean, one_of
+from jaxgan.core.latent import draw_latent, interpolate_latent, project_latent
+from jaxgan.core.latent_search import LatentSearch, optimize_latent
 from jaxgan.core.mode import (
     Choice,
     Float,
@@ -49,6 +51,7 @@ __all__ = [
     "Int",
     "Labels",
     "Latent",
+    "LatentSearch",
     "Mask",
     "Mode",
     "Out",
@@ -67,14 +70,18 @@ __all__ = [
     "check_batch",
     "compute_dtype",
     "did_you_mean",
+    "draw_latent",
     "ema_update",
     "fold_name",
     "forward",
     "global_norm",
     "initialize",
+    "interpolate_latent",
     "linear_decay",
     "one_of",
+    "optimize_latent",
     "player",
     "predict",
+    "project_latent",
     "update",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from jaxgan.core.errors import UserError
 from jaxgan.core.types import Key
@@ -20,12 +22,12 @@ class ImagePool:
     many groups as devices means that no image ever travels.
 
     Attributes:
-      images: `[groups, p, h, w, c]`, zeros where nothing is stored yet.
-      count: `[groups]`, images stored so far.
+      images: float32 `[groups, p, h, w, c]`, zeros where nothing is stored yet.
+      count: int32 `[groups]`, images stored so far.
     """
 
-    images: Float[Array, "groups p h w c"]
-    count: Int[Array, " groups"]
+    images: Any  # a pytree's leaves may be arrays, specs or shardings
+    count: Any
 
 
 def create(size: int, image_shape: tuple[int, ...], groups: int = 1) -> ImagePool:

@@ -10,7 +10,6 @@ import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
 
 from jaxgan.core.player import Player
 from jaxgan.core.types import Key, Params
@@ -31,8 +30,8 @@ class TrainState:
       memory: what the procedure itself remembers: image pools, the last accuracy.
     """
 
-    step: Int[Array, ""]
-    stage_step: Int[Array, ""]
+    step: Any  # int32 scalar; Any, as leaves may also be specs or shardings
+    stage_step: Any
     params: dict[str, Params]
     stats: dict[str, Params]
     opt_state: dict[str, Any]

@@ -14,6 +14,9 @@ Initializer = Callable[..., Any]
 normal_002 = nn.initializers.normal(0.02)
 """N(0, 0.02): DCGAN's weights, and those of most of its descendants."""
 
+truncated_normal_002 = nn.initializers.truncated_normal(0.02)
+"""N(0, 0.02) drawn anew beyond two deviations: TensorFlow's `truncated_normal`."""
+
 he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 """N(0, 2 / fan_in), not truncated: torch's `kaiming_normal_` for ReLU."""
 

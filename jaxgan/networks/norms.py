@@ -39,25 +39,21 @@ class BatchNorm(nn.Module):
     def __call__(
         self, x: Float[Array, "b *size c"], *, train: bool
     ) -> Float[Array, "b *size c"]:
-        channels = x.shape[-1:]
+        shape, channels = x.shape, x.shape[-1:]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels)
+        groups = self.groups if train else 1
+        if groups > 1:  # [g, b / g, ...]; the other two cases need no reshape
+            x = x.reshape(groups, x.shape[0] // groups, *x.shape[1:])
         if train:
-            groups = self.groups or x.shape[0]
-            grouped = x.reshape(groups, x.shape[0] // groups, *x.shape[1:])
-            mean, var = _moments(grouped, tuple(range(1, grouped.ndim - 1)))
+            first = 0 if groups == 1 else 1
+            mean, var = _moments(x, tuple(range(first, x.ndim - 1)))
             if not self.is_initializing():
                 keep = self.momentum
                 for running, new in ((running_mean, mean), (running_var, var)):
-                    new = jnp.mean(new, axis=0).astype(running.value.dtype)
+                    new = new if groups == 1 else jnp.mean(new, axis=0)
+                    new = new.astype(running.value.dtype)
                     running.value = keep * running.value + (1.0 - keep) * new
-            if groups == 1:
-                mean, var = mean[0], var[0]
-            else:  # one row an example
-                each = x.shape[0] // groups
-                spread = (x.shape[0],) + (1,) * (x.ndim - 2) + channels
-                mean = jnp.repeat(mean, each, axis=0).reshape(spread)
-                var = jnp.repeat(var, each, axis=0).reshape(spread)
         else:
             mean, var = running_mean.value, running_var.value
         scale = (
@@ -66,7 +62,11 @@ class BatchNorm(nn.Module):
         zeros = nn.initializers.zeros
         bias = self.param("bias", zeros, channels) if self.use_bias else 0.0
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        return (x * factor + (bias - mean * factor)).astype(x.dtype)
+        offset = bias - mean * factor
+        if groups != 1:
+            spread = (x.shape[0],) + (1,) * (x.ndim - 2) + channels
+            factor, offset = factor.reshape(spread), offset.reshape(spread)
+        return (x * factor + offset).astype(x.dtype).reshape(shape)
 
 
 class InstanceNorm(nn.Module):

@@ -28,6 +28,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+from jaxtyping import Array, Float
 
 from jaxgan import core, losses
 from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, pool
@@ -168,7 +169,7 @@ class CycleGAN:
         """
         networks, stats = self.networks(), dict(fixed.stats)
 
-        def run(name: str, image: Image) -> Image:
+        def run(name: str, image: Image) -> Float[Array, "b _ _ _"]:
             params = (trained if name in trained else fixed.params)[name]
             result, stats[name] = core.forward(
                 networks[name], params, stats[name], image, train=True

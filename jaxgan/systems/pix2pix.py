@@ -28,6 +28,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan import core, losses
 from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, forward
@@ -41,6 +42,8 @@ ADVERSARIAL = {
     "lsgan": (losses.lsgan_discriminator, losses.lsgan_generator),
     "wasserstein": (losses.wasserstein_discriminator, losses.wasserstein_generator),
 }
+Target = Float[Array, "b h w f"]  # its channels may differ from the condition's
+
 GENERATORS = ("unet", "encoder_decoder", "resnet")
 SAMPLING = {  # name: (statistics of the image itself, dropout)
     "paper": (True, True),
@@ -163,7 +166,7 @@ class Pix2Pix:
             ),
         )
 
-    def _judged(self, condition: Image, image: Image) -> Image:
+    def _judged(self, condition: Image, image: Target) -> Float[Array, "b h w _"]:
         """What the discriminator sees."""
         if not self.conditional:
             return image
@@ -171,12 +174,12 @@ class Pix2Pix:
 
     def _generate(
         self, params: Params, stats: Params, a: Image, key: Key
-    ) -> tuple[Image, Params]:
+    ) -> tuple[Target, Params]:
         generator = self.networks()["generator"]
         return forward(generator, params, stats, a, key=key, train=True)
 
     def discriminator_loss(
-        self, trained: dict, fixed: Fixed, a: Image, b: Image, *, key: Key
+        self, trained: dict, fixed: Fixed, a: Image, b: Target, *, key: Key
     ) -> tuple[Scalar, Out]:
         """Half the sum of both terms, as the paper slows the discriminator down."""
         discriminator = self.networks()["discriminator"]
@@ -200,7 +203,7 @@ class Pix2Pix:
         return total, Out(metrics, {"discriminator": stats})
 
     def generator_loss(
-        self, trained: dict, fixed: Fixed, a: Image, b: Image, *, key: Key
+        self, trained: dict, fixed: Fixed, a: Image, b: Target, *, key: Key
     ) -> tuple[Scalar, Out]:
         """`lambda_gan * adversarial + lambda_l1 * mean |G(x) - y|` (eq. 4)."""
         fake, stats = self._generate(
@@ -281,7 +284,7 @@ class Pix2Pix:
 
     def translate(
         self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
-    ) -> dict[str, Image]:
+    ) -> dict[str, Target]:
         """x -> G(x), each image by itself whatever the batch."""
         own_statistics, dropout = SAMPLING[inputs["sampling"]]
         image = core.predict(

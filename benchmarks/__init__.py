@@ -1,0 +1,1 @@
+"""Runnable benchmarks, and the counters that tests share with them."""

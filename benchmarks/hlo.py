@@ -1,0 +1,162 @@
+"""What a compiled program does, read from its optimised HLO text.
+
+Counts convolutions and dots only, multiply and add as two; positions that fall into
+padding or between dilated elements do not count. Loops count as often as they run,
+conditionals with their dearer branch.
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+import re
+
+from jax.stages import Compiled
+
+_INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*)$")
+_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
+_COLLECTIVE = re.compile(
+    r" (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)"
+    r"(?:-start)?\("
+)
+
+
+def flops(compiled: Compiled) -> float:
+    """Flops of the convolutions and dots that one call executes."""
+    return text_flops(compiled.as_text())
+
+
+def text_flops(text: str) -> float:
+    """As `flops`, from the text of an optimised HLO module."""
+    bodies, entry = _computations(text)
+    counted: dict[str, float] = {}
+
+    def count(name: str) -> float:
+        if name not in counted:
+            counted[name] = 0.0  # guards against a cycle; HLO has none
+            counted[name] = sum(
+                _line_flops(m, bodies, name, count) for m in bodies[name]
+            )
+        return counted[name]
+
+    return count(entry)
+
+
+def collectives(compiled: Compiled) -> dict[str, int]:
+    """How many collectives of each kind the program holds."""
+    return dict(collections.Counter(_COLLECTIVE.findall(compiled.as_text())))
+
+
+def reversed_map_sized_windows(compiled: Compiled, size: int = 16) -> list[str]:
+    """Convolutions whose window is as large as a feature map and reversed.
+
+    That is how autodiff writes the kernel gradient of `lax.conv_transpose`; on a GPU it
+    costs 2 to 6 times its flops.
+    """
+    lines = []
+    for line in compiled.as_text().splitlines():
+        found = re.search(r"window=\{size=(\d+)x[^}]*rhs_reversal=1", line)
+        if found and int(found.group(1)) >= size:
+            lines.append(line.strip())
+    return lines
+
+
+def _computations(text: str) -> tuple[dict[str, list[tuple]], str]:
+    bodies, current, entry = {}, None, ""
+    for line in text.splitlines():
+        if head := _COMPUTATION.match(line):
+            current = head.group(2)
+            bodies[current] = []
+            entry = current if head.group(1) else entry
+        elif line.startswith("}"):
+            current = None
+        elif current and (found := _INSTRUCTION.match(line)):
+            bodies[current].append((*found.groups(), line))
+    return bodies, entry
+
+
+def _line_flops(instruction, bodies, computation, count) -> float:
+    name, kind, op, rest, line = instruction
+    match op:
+        case "convolution":
+            lhs, rhs = _operand_shapes(rest, bodies[computation], 2)
+            return _convolution(line, _shape(kind), lhs, rhs)
+        case "dot":
+            (lhs,) = _operand_shapes(rest, bodies[computation], 1)
+            axes = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", line)
+            axes = [int(a) for a in axes.group(1).split(",") if a] if axes else []
+            return 2.0 * math.prod(_shape(kind)) * math.prod(lhs[a] for a in axes)
+        case "while":
+            trips = re.search(r'"known_trip_count":\{"n":"(\d+)"\}', line)
+            body = re.search(r"body=%?([\w.\-]+)", line).group(1)
+            inside = count(body)
+            if inside and not trips:
+                raise ValueError(f"loop of unknown length with flops inside: {name}")
+            return inside * (int(trips.group(1)) if trips else 0)
+        case "conditional":
+            branches = re.findall(r"(?:true|false)_computation=%?([\w.\-]+)", line)
+            if listed := re.search(r"branch_computations=\{([^}]*)\}", line):
+                branches = [b.strip().lstrip("%") for b in listed.group(1).split(",")]
+            return max(count(b) for b in branches)
+        case "fusion" | "call" | "async-start" | "custom-call":
+            called = re.findall(r"(?:calls|to_apply)=%?([\w.\-]+)", line)
+            if op == "custom-call" and not called and "matmul" in line:
+                raise ValueError(f"a library call that is not counted: {line[:200]}")
+            return sum(count(c) for c in called)
+    return 0.0
+
+
+def _shape(kind: str) -> list[int]:
+    dims = re.search(r"\w+\[([\d,]*)\]", kind).group(1)
+    return [int(d) for d in dims.split(",")] if dims else []
+
+
+def _operand_shapes(rest: str, body, number: int) -> list[list[int]]:
+    """Shapes of the first operands, which newer XLA prints by name alone."""
+    inside = rest.split("), ")[0]
+    if len(shaped := re.findall(r"\w+\[[\d,]*\]", inside)) >= number:
+        return [_shape(s) for s in shaped[:number]]
+    kinds = {entry[0]: entry[1] for entry in body}
+    names = re.findall(r"%?([\w.\-]+)", inside)
+    return [_shape(kinds[n]) for n in names if n in kinds][:number]
+
+
+def _convolution(line: str, out: list[int], lhs: list[int], rhs: list[int]) -> float:
+    labels = re.search(r"dim_labels=(\w+)_(\w+)->(\w+)", line)
+    lhs_labels, rhs_labels, out_labels = labels.groups()
+    window = dict(re.findall(r"(\w+)=([\d_x\-]+)", _window(line)))
+    spatial = sorted(c for c in rhs_labels if c.isdigit())
+
+    def field(name: str, i: int, default: int) -> int:
+        return int(window[name].split("x")[i]) if name in window else default
+
+    total = 2.0 * rhs[rhs_labels.index("i")] * out[out_labels.index("f")]
+    batch_groups = re.search(r"batch_group_count=(\d+)", line)
+    total *= out[out_labels.index("b")]
+    total /= int(batch_groups.group(1)) if batch_groups else 1
+    for i, axis in enumerate(spatial):
+        low = int(window["pad"].split("x")[i].split("_")[0]) if "pad" in window else 0
+        total *= _taps(
+            lhs[lhs_labels.index(axis)],
+            rhs[rhs_labels.index(axis)],
+            out[out_labels.index(axis)],
+            low=low,
+            stride=field("stride", i, 1),
+            lhs_dilation=field("lhs_dilate", i, 1),
+            rhs_dilation=field("rhs_dilate", i, 1),
+        )
+    return total
+
+
+def _window(line: str) -> str:
+    found = re.search(r"window=\{([^}]*)\}", line)
+    return found.group(1) if found else ""
+
+
+def _taps(size, window, out, *, low, stride, lhs_dilation, rhs_dilation) -> int:
+    """Pairs of an output position and a tap that meet a real element of one axis."""
+    length = (size - 1) * lhs_dilation + 1
+    positions = (
+        o * stride + k * rhs_dilation - low for o in range(out) for k in range(window)
+    )
+    return sum(0 <= p < length and p % lhs_dilation == 0 for p in positions)

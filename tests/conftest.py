@@ -1,0 +1,35 @@
+"""Eight simulated devices, a shared compilation cache, one key."""
+
+import os
+import pathlib
+import tempfile
+
+# Before JAX is imported: cheap compilation, and a cache that child processes share.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR",
+    os.path.join(tempfile.gettempdir(), f"jaxgan-test-cache-{os.getuid()}"),
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_num_cpu_devices", 8)
+
+REAL_DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> pathlib.Path:
+    """The folder of small real data sets; tests that need it skip without it."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("the optional real data sets are absent (../shared/data)")
+    return REAL_DATA

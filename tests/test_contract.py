@@ -1,0 +1,374 @@
+"""What every registered system keeps, in every structural variant, stage and mode."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxgan import core, systems
+from tests import cases
+
+# Parameters at the papers' defaults, from the specifications.
+PARAMETERS = {
+    "pix2pix": {"generator": 54_413_955, "discriminator": 2_768_705},
+    "cyclegan": {
+        "generator_ab": 11_378_179,
+        "generator_ba": 11_378_179,
+        "discriminator_a": 2_764_737,
+        "discriminator_b": 2_764_737,
+    },
+}
+
+
+@dataclasses.dataclass
+class Ran:
+    """A system after two steps of each stage."""
+
+    system: core.System
+    frozen: dict
+    batches: list
+    states: list  # before and after each stage's first step, host copies
+    metrics: list  # of each stage: two dicts
+
+
+@pytest.fixture(scope="module")
+def ran():
+    """Runs each case once a session."""
+    known: dict[tuple[str, str], Ran] = {}
+
+    def run(name: str, variant: str) -> Ran:
+        if (name, variant) not in known:
+            known[name, variant] = _run(name, variant)
+        return known[name, variant]
+
+    return run
+
+
+def _run(name: str, variant: str) -> Ran:
+    system = cases.build(name, variant)
+    size = cases.batch_size(name, variant)
+    frozen = cases.random_frozen(system)
+    key = jax.random.key(0)
+    state, batches, states, metrics = None, [], [], []
+    for stage in system.stages:
+        batch = cases.random_batch(stage, size)
+        batches.append(batch)
+        if state is None:
+            state = jax.jit(system.init)(key, batch, frozen)
+        if stage.enter:
+            state = jax.jit(stage.enter)(state, frozen, batch, key)
+        before = jax.device_get(state)
+        step = jax.jit(stage.step)
+        state, first = step(state, frozen, batch, jax.random.fold_in(key, 1))
+        states.append((before, jax.device_get(state)))
+        state, second = step(state, frozen, batch, jax.random.fold_in(key, 2))
+        metrics.append((jax.device_get(first), jax.device_get(second)))
+    if state is None:
+        batch = {"image": jnp.zeros((size, system.image_size, system.image_size, 3))}
+        state = jax.jit(system.init)(key, batch, frozen)
+        batches.append(batch)
+        states.append((jax.device_get(state),) * 2)
+    return Ran(system, frozen, batches, states, metrics)
+
+
+each_tiny = pytest.mark.parametrize(
+    ("name", "variant"), cases.TINY, ids=cases.ids(cases.TINY)
+)
+each_system = pytest.mark.parametrize(
+    ("name", "variant"), cases.ARCHETYPES, ids=cases.ids(cases.ARCHETYPES)
+)
+each_config = pytest.mark.parametrize(
+    ("name", "variant"), cases.ALL, ids=cases.ids(cases.ALL)
+)
+
+
+@each_tiny
+def test_steps_are_finite_and_keep_the_shape_of_state_and_metrics(ran, name, variant):
+    r = ran(name, variant)
+    for stage, (before, after), (first, second) in zip(
+        r.system.stages, r.states, r.metrics, strict=True
+    ):
+        assert set(first) == set(second), stage.name
+        for key, value in {**first, **second}.items():
+            assert np.ndim(value) == 0 and np.isfinite(value), (stage.name, key)
+        assert all(f"loss/{p}" in _joined(first) for p in stage.players)
+        assert jax.tree.map(_form, before) == jax.tree.map(_form, after)
+        assert after.step == before.step + 1
+        assert after.stage_step == before.stage_step + 1
+
+
+def _joined(metrics) -> set[str]:
+    """`loss/a+b` stands for the losses of a and of b."""
+    names = set()
+    for key in metrics:
+        if key.startswith("loss/"):
+            names |= {f"loss/{p}" for p in key.split("/")[1].split("+")}
+    return names
+
+
+def _form(x) -> tuple:
+    return np.shape(x), np.asarray(x).dtype
+
+
+@each_tiny
+def test_a_step_moves_its_players_networks_and_no_other(ran, name, variant):
+    r = ran(name, variant)
+    for stage, (before, after) in zip(r.system.stages, r.states, strict=False):
+        players = r.system.optimizers()
+        trained = {n for p in stage.players for n in players[p].networks}
+        for network in before.params:
+            same = [
+                np.array_equal(x, y)
+                for x, y in zip(
+                    jax.tree.leaves(before.params[network]),
+                    jax.tree.leaves(after.params[network]),
+                    strict=True,
+                )
+            ]
+            if network in trained:
+                assert not any(same) or np.mean(same) < 0.34, (stage.name, network)
+            else:
+                assert all(same), (stage.name, network)
+
+
+@each_system
+def test_init_is_deterministic_and_depends_on_the_key(ran, name, variant):
+    r = ran(name, variant)
+    init = jax.jit(r.system.init)
+    batch = r.batches[0]
+    again = jax.device_get(init(jax.random.key(0), batch, r.frozen))
+    other = jax.device_get(init(jax.random.key(1), batch, r.frozen))
+    first = r.states[0][0]
+    same = jax.tree.map(np.array_equal, first.params, again.params)
+    assert all(jax.tree.leaves(same))
+    kernels = [
+        not np.array_equal(x, y)
+        for x, y in zip(
+            jax.tree.leaves(first.params), jax.tree.leaves(other.params), strict=True
+        )
+        if np.std(x) > 0
+    ]
+    assert kernels and all(kernels)
+
+
+@each_tiny
+def test_every_mode_returns_what_it_declares(ran, name, variant):
+    r = ran(name, variant)
+    state = r.states[-1][1]
+    for mode_name, mode in r.system.inference.items():
+        arrays, static = {}, {}
+        for i, (field, spec) in enumerate(sorted(mode.inputs.items())):
+            value = _example(spec, jax.random.key(i))
+            (static if isinstance(spec, core.Int | core.Choice) else arrays)[field] = (
+                value
+            )
+        variables = {n: state.variables()[n] for n in mode.networks}
+        call = jax.jit(
+            lambda v, f, a, k, mode=mode, static=static: mode.fn(v, f, a | static, k)
+        )
+        out = call(variables, r.frozen, arrays, jax.random.key(0))
+        assert list(out) and set(out) == set(mode.output), (mode_name, set(out))
+        for field, spec in mode.output.items():
+            _check_output(out[field], spec, f"{mode_name}/{field}")
+
+
+def _example(spec, key, batch: int = 2):
+    match spec:
+        case core.Image():
+            height, width = spec.size or (max(32, spec.multiple_of),) * 2
+            shape = (batch, height, width, spec.channels)
+            return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
+        case core.Mask():
+            height, width = spec.size or (32, 32)
+            mask = jnp.zeros((batch, height, width, 1))
+            return mask.at[:, height // 4 : height // 2, width // 4 : width // 2].set(1)
+        case core.Labels():
+            return jnp.arange(batch) % spec.count
+        case core.Latent():
+            return jax.random.uniform(key, (batch, spec.size))
+        case core.Voxels():
+            return jnp.ones((batch,) + (spec.resolution,) * 3 + (1,))
+        case core.Values():
+            return jnp.zeros((batch, *(max(n, 1) for n in spec.shape)))
+        case core.Set():
+            few = range(max(spec.minimum, 2))
+            return jnp.stack(
+                [_example(spec.item, jax.random.fold_in(key, i)) for i in few], axis=1
+            )
+        case core.Int():
+            return min(max(spec.low, 2), spec.high)
+        case core.Choice() | core.Float():
+            return spec.default
+    raise TypeError(spec)
+
+
+def _check_output(value, spec, where: str) -> None:
+    item = spec.item if isinstance(spec, core.Set) else spec
+    lead = 2 if isinstance(spec, core.Set) else 1
+    shape = value.shape[lead:]
+    assert np.all(np.isfinite(value)), where
+    assert value.dtype == jnp.float32 or isinstance(item, core.Values), where
+    match item:
+        case core.Image():
+            assert len(shape) == 3 and shape[-1] == item.channels, where
+            assert item.size is None or shape[:2] == item.size, where
+            assert np.min(value) >= -1 and np.max(value) <= 1, where
+        case core.Voxels():
+            assert shape == (item.resolution,) * 3 + (1,), where
+            assert np.min(value) >= 0 and np.max(value) <= 1, where
+        case core.Latent():
+            assert shape == (item.size,), where
+        case core.Values():
+            assert len(shape) == len(item.shape), where
+            assert all(n in (-1, m) for n, m in zip(item.shape, shape)), where
+
+
+@each_system
+def test_the_sample_grid_holds_images_of_equal_count(ran, name, variant):
+    r = ran(name, variant)
+    variables = r.states[-1][1].variables()
+    grid = jax.jit(r.system.sample_grid)(
+        variables, r.frozen, r.batches[-1], jax.random.key(0)
+    )
+    counts = {images.shape[0] for images in grid.values()}
+    assert len(counts) == 1
+    for column, images in grid.items():
+        assert images.ndim == 4 and images.shape[-1] in (1, 3), column
+        assert np.min(images) >= -1.001 and np.max(images) <= 1.001, column
+
+
+@each_system
+def test_sharded_and_single_device_steps_agree(ran, name, variant):
+    """Losses, gradients and statistics within 1e-4; parameters after a step of SGD."""
+    r = ran(name, variant)
+    size = cases.batch_size(name, variant)
+    if not r.system.stages or size % 8:
+        pytest.skip(f"no step that 8 devices share (batch {size})")
+    system = _with_sgd(r.system)
+    mesh = jax.make_mesh((8, 1), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+    split = NamedSharding(mesh, P(("data", "model")))
+    everywhere = NamedSharding(mesh, P())
+    for stage, batch in zip(system.stages, r.batches, strict=True):
+        state = jax.jit(system.init)(jax.random.key(0), batch, r.frozen)
+        if stage.enter:
+            state = jax.jit(stage.enter)(state, r.frozen, batch, jax.random.key(0))
+        key = jax.random.key(3)
+        alone = jax.jit(stage.step)(state, r.frozen, batch, key)
+        shared = jax.jit(stage.step, out_shardings=everywhere)(
+            jax.device_put(state, everywhere),
+            jax.device_put(r.frozen, everywhere),
+            jax.device_put(batch, split),
+            key,
+        )
+        for one, eight in zip(
+            jax.tree.leaves(jax.device_get(alone)),
+            jax.tree.leaves(jax.device_get(shared)),
+            strict=True,
+        ):
+            scale = max(1.0, float(np.max(np.abs(one))) if np.size(one) else 1.0)
+            np.testing.assert_allclose(eight, one, atol=1e-4 * scale, rtol=1e-4)
+
+
+def _with_sgd(system):
+    """The system with plain gradient descent for every player."""
+    players = {
+        name: core.player(p.networks, optax.identity(), 1e-3)
+        for name, p in system.optimizers().items()
+    }
+    cls = type(system)
+    twin = type(cls.__name__, (cls,), {"optimizers": lambda self: players})
+    return twin(**{f.name: getattr(system, f.name) for f in dataclasses.fields(cls)})
+
+
+@pytest.mark.parametrize("name", systems.SYSTEMS)
+def test_parameter_counts_at_the_papers_defaults(name):
+    system = systems.get(name)()
+    frozen = {
+        k: jax.eval_shape(
+            lambda need=need: need.module.init(
+                jax.random.key(0), jnp.zeros((1, 64, 64, 3))
+            )
+        )
+        for k, need in system.pretrained().items()
+    }
+    stages = system.stages
+    if stages:
+        spec = stages[-1].batch_spec
+        batch = {
+            k: jax.ShapeDtypeStruct((2, *(n or 64 for n in s.shape)), s.dtype)
+            for k, s in spec.items()
+        }
+    else:
+        size = system.image_size
+        batch = {"image": jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)}
+    state = jax.eval_shape(system.init, jax.random.key(0), batch, frozen)
+    counts = {
+        network: sum(math.prod(x.shape) for x in jax.tree.leaves(tree))
+        for network, tree in state.params.items()
+    }
+    assert counts == PARAMETERS[name]
+
+
+@each_config
+def test_every_config_builds_its_system(name, variant):
+    system = cases.build(name, variant)
+    assert hash(system) == hash(dataclasses.replace(system))
+    assert eval(repr(system), {type(system).__name__: type(system)}) == system
+    for stage in system.stages:
+        assert stage.num_steps > 0 and stage.players
+
+
+@pytest.mark.parametrize("name", systems.SYSTEMS)
+def test_configs_name_every_field_of_the_system_and_share_the_common_keys(name):
+    config = cases.config_module(name).get_config()
+    fields = {f.name for f in dataclasses.fields(systems.get(name))} - {"dtype"}
+    assert set(config.system) == fields
+    assert config.name == name
+    for key in ("seed", "dtype", "devices", "pretrained", "data", "evaluation"):
+        assert key in config
+    for key in ("batch_size", "num_steps", "log_every", "checkpoint_every"):
+        assert key in config.training
+    assert {"sample_every", "evaluate_every"} <= set(config.training)
+    with pytest.raises(ValueError, match="unknown variant"):
+        cases.config_module(name).get_config("no such variant")
+
+
+@each_system
+def test_a_batch_that_does_not_fit_is_refused_by_the_field_s_name(ran, name, variant):
+    r = ran(name, variant)
+    for stage, batch in zip(r.system.stages, r.batches, strict=False):
+        for field in stage.batch_spec:
+            wrong = batch | {field: batch[field][..., None]}
+            with pytest.raises(core.UserError, match=repr(field)):
+                core.check_batch(wrong, stage.batch_spec, stage.name)
+            missing = {k: v for k, v in batch.items() if k != field}
+            with pytest.raises(core.UserError, match=repr(field)):
+                core.check_batch(missing, stage.batch_spec, stage.name)
+        core.check_batch(batch, stage.batch_spec, stage.name)
+
+
+@pytest.mark.parametrize("name", systems.SYSTEMS)
+def test_systems_are_frozen_dataclasses_without_bases(name):
+    cls = systems.get(name)
+    assert cls.__bases__ == (object,)
+    assert cls.__dataclass_params__.frozen
+
+
+def test_importing_everything_needs_no_tensorflow():
+    code = (
+        "import sys; sys.modules['tensorflow'] = None; "
+        "sys.modules['tensorflow_datasets'] = None; "
+        "import jaxgan, jaxgan.systems, jaxgan.data, jaxgan.ops, jaxgan.losses, "
+        "jaxgan.training, jaxgan.evaluation, jaxgan.pretrained"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
