@@ -1,0 +1,73 @@
+"""Trains a system, or resumes the run in --workdir.
+
+    jaxgan train --config=pix2pix:demo --workdir=runs/pix2pix
+    jaxgan train --config=pix2pix:facades --workdir=runs/facades \\
+        --config.data.source=folder:/data/facades --config.training.batch_size=4
+
+Any value of the config can be set with --config.<section>.<key>=<value>. The same
+command again goes on where the run stopped; SIGTERM and Ctrl-C save first.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from jaxgan import cli, config_files, devices
+from jaxgan.core.errors import UserError
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("config", None, config_files.HELP, flag_values=FLAGS)
+flags.DEFINE_string("workdir", None, "the run's directory", flag_values=FLAGS)
+flags.DEFINE_string(
+    "init_from", None, "start from the networks of this run", flag_values=FLAGS
+)
+flags.DEFINE_bool(
+    "init_from_partial",
+    False,
+    "with --init_from: take what matches, start the rest afresh",
+    flag_values=FLAGS,
+)
+devices.define_flags(FLAGS)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Entry point; `argv` holds the overrides."""
+    for name in ("config", "workdir"):
+        if not FLAGS[name].value:
+            raise UserError(f"--{name} is missing: {FLAGS[name].help}")
+    config = config_files.load(FLAGS.config, argv[1:])
+    devices.prepare(FLAGS)
+
+    # After the devices are chosen: these import everything.
+    from jaxgan.data import make_task
+    from jaxgan.training import configs, loop
+    from jaxgan.training.frozen import load_frozen
+
+    system = configs.build_system(config)
+    planned = loop.legs(system.stages, config["training"]["num_steps"])
+    names = {leg.stage.name for leg in planned}
+    frozen = load_frozen(system, config["pretrained"], names)
+    try:
+        result = loop.train(
+            system,
+            config,
+            FLAGS.workdir,
+            make_task,
+            frozen=frozen,
+            init_from=FLAGS.init_from,
+            init_from_partial=FLAGS.init_from_partial,
+        )
+    except loop.Stopped as stopped:
+        sys.exit(stopped.code)
+    print(f"run: {result.workdir}")
+    if result.last_grid is not None:
+        print(f"samples: {result.last_grid}")
+    if result.evaluation:
+        print(f"evaluation: {loop.format_figures(result.evaluation)}")
+
+
+if __name__ == "__main__":
+    cli.run(sys.modules[__name__], sys.argv[1:])

@@ -1,0 +1,356 @@
+"""Checkpoints: the only file that knows orbax.
+
+One checkpoint is one directory that appears whole or not at all. It holds everything a
+run needs: `networks` (parameters, statistics, averages), `procedure` (counters,
+optimisers, memory) and `about` (format, stage, digest).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+from etils import epath
+
+from jaxgan.core.errors import UserError
+from jaxgan.core.state import TrainState
+from jaxgan.training.writer import is_remote
+
+FORMAT_VERSION = 1
+_NETWORKS = ("params", "stats", "ema")
+_PROCEDURE = ("step", "stage_step", "opt_state", "memory")
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What a checkpoint says of itself.
+
+    Attributes:
+      step: updates done.
+      stage: the stage that made the last of them.
+      digest: of all arrays, see `digest`.
+      format_version: of the layout.
+    """
+
+    step: int
+    stage: str
+    digest: int
+    format_version: int = FORMAT_VERSION
+
+
+class Checkpoints:
+    """The checkpoints of one run, for its trainer."""
+
+    def __init__(
+        self,
+        directory: epath.PathLike,
+        *,
+        keep_last: int = 2,
+        keep_every: int = 0,
+        best_metric: str | None = None,
+        best_mode: str = "max",
+    ):
+        """Opens the directory; remains of interrupted writes are removed.
+
+        Args:
+          directory: where; made if absent.
+          keep_last: keep this many of the newest.
+          keep_every: also keep those of every so many steps; 0 is none.
+          best_metric: also keep the best by this metric.
+          best_mode: `max` or `min`.
+        """
+        policies = ocp.checkpoint_managers
+        kept = [policies.LatestN(keep_last)]
+        if keep_every:
+            kept.append(policies.EveryNSteps(keep_every))
+        if best_metric:
+            kept.append(
+                policies.BestN(
+                    get_metric_fn=lambda metrics: metrics[best_metric],
+                    reverse=best_mode == "min",
+                    n=1,
+                    keep_checkpoints_without_metrics=False,
+                )
+            )
+        self._best_metric = best_metric
+        self._directory = epath.Path(directory)
+        if not is_remote(self._directory):
+            _remove_remains(self._directory)
+        self._manager = ocp.CheckpointManager(
+            self._directory,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policies.AnyPreservationPolicy(kept),
+                cleanup_tmp_directories=is_remote(self._directory),
+            ),
+        )
+        self._pending: int | None = None
+
+    def latest(self) -> int | None:
+        """The newest step that is saved or being saved."""
+        return self._manager.latest_step()
+
+    def steps(self) -> list[int]:
+        """All committed steps, ascending."""
+        return sorted(self._manager.all_steps())
+
+    def save(
+        self,
+        state: TrainState,
+        stage: str,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Starts writing a checkpoint; returns as soon as `state` may be donated.
+
+        Raises:
+          UserError: if the state is not finite (nothing is written), or if this or the
+            previous write failed.
+        """
+        step = int(state.step)
+        self.wait()
+        bad = non_finite(state)
+        if bad:
+            raise UserError(
+                f"step {step}: {bad[0]} is not finite, so no checkpoint was written; "
+                f"{self._last()}; lower the learning rate or set dtype=float32"
+            )
+        about = About(step=step, stage=stage, digest=digest(state))
+        if metrics is not None and self._best_metric not in metrics:
+            metrics = None
+        with self._disk(step):
+            self._pending = step
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    networks=ocp.args.StandardSave(_part(state, _NETWORKS)),
+                    procedure=ocp.args.StandardSave(_part(state, _PROCEDURE)),
+                    about=ocp.args.JsonSave(dataclasses.asdict(about)),
+                ),
+                metrics=None if metrics is None else dict(metrics),
+            )
+
+    def wait(self) -> None:
+        """Waits until what was being written is committed."""
+        if self._pending is not None:
+            with self._disk(self._pending):
+                self._manager.wait_until_finished()
+            self._pending = None
+
+    def restore(
+        self, abstract: Callable[[About], TrainState], say: Callable[[str], None]
+    ) -> tuple[TrainState, About] | None:
+        """The newest checkpoint that can be read, or None if there is none at all.
+
+        Unreadable newer ones are named and removed.
+
+        Args:
+          abstract: makes the tree of `jax.ShapeDtypeStruct` with shardings that a
+            checkpoint is to be read into.
+          say: prints a line.
+
+        Raises:
+          UserError: if none can be read, or one was written by another format.
+        """
+        problem, unreadable = "", []
+        for step in reversed(self.steps()):
+            try:
+                about = read_about(self._manager, step)
+                state = self._read(step, abstract(about))
+                if digest(state) != about.digest:
+                    raise ValueError("its contents are not those that were written")
+            except UserError:
+                raise
+            except Exception as error:  # orbax raises whatever its layers raise
+                problem = _first_line(error)
+                logging.info("checkpoint %d: %s", step, error)
+                unreadable.append(step)
+                continue
+            for damaged in unreadable:
+                say(
+                    f"checkpoint {damaged} is damaged ({problem}); going back to "
+                    f"checkpoint {step}"
+                )
+                self._manager.delete(damaged)
+            return state, about
+        if unreadable:
+            raise UserError(
+                f"no checkpoint in {self._directory} can be read ({problem}): "
+                "remove the run's directory to start anew"
+            )
+        return None
+
+    def _read(self, step: int, abstract: TrainState) -> TrainState:
+        parts = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                networks=ocp.args.StandardRestore(_part(abstract, _NETWORKS)),
+                procedure=ocp.args.StandardRestore(_part(abstract, _PROCEDURE)),
+            ),
+        )
+        return TrainState(**parts["networks"], **parts["procedure"])
+
+    def close(self) -> None:
+        """Ends the writer's threads; nothing may be pending."""
+        self._manager.close()
+
+    def _last(self) -> str:
+        steps = self.steps()
+        return f"the last checkpoint is step {steps[-1]}" if steps else "there is none"
+
+    def _disk(self, step: int) -> _Disk:
+        return _Disk(self, step)
+
+
+class _Disk:
+    """Turns what fails while writing into one line."""
+
+    def __init__(self, checkpoints: Checkpoints, step: int):
+        self._checkpoints, self._step = checkpoints, step
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        if isinstance(error, Exception) and not isinstance(error, UserError):
+            where = self._checkpoints._directory
+            self._checkpoints._pending = None
+            logging.info("checkpoint %d: %s", self._step, error)
+            raise UserError(
+                f"cannot write checkpoint {self._step} to {where} "
+                f"({_first_line(error)}): make room there; {self._checkpoints._last()}"
+            ) from error
+
+
+def read_about(manager: ocp.CheckpointManager, step: int) -> About:
+    """What checkpoint `step` says of itself.
+
+    Raises:
+      UserError: if another version of the library wrote it.
+    """
+    found = manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))
+    version = found["about"]["format_version"]
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"checkpoint {step} in {manager.directory} has format {version}, this "
+            f"version of jaxgan reads {FORMAT_VERSION}: use the version that wrote it"
+        )
+    return About(**found["about"])
+
+
+def read_networks(
+    directory: epath.PathLike, step: int | None = None
+) -> tuple[dict[str, Any], About]:
+    """`params`, `stats` and `ema` of a run, on this process' first device.
+
+    Args:
+      directory: the run's `checkpoints`.
+      step: which; None is the newest that can be read.
+
+    Raises:
+      UserError: if there is none, or none that can be read.
+    """
+    directory = epath.Path(directory)
+    if not directory.exists():
+        raise UserError(f"no checkpoints in {directory}: is it a run's directory?")
+    with ocp.CheckpointManager(
+        directory, options=ocp.CheckpointManagerOptions(read_only=True, create=False)
+    ) as manager:
+        steps = sorted(manager.all_steps())
+        if step is not None:
+            if step not in steps:
+                known = ", ".join(map(str, steps)) or "none"
+                raise UserError(f"no checkpoint {step} in {directory}; it has: {known}")
+            steps = [step]
+        problem = ""
+        for candidate in reversed(steps):
+            try:
+                about = read_about(manager, candidate)
+                networks = _read_whole(manager, candidate, directory)
+                return networks, about
+            except UserError:
+                raise
+            except Exception as error:
+                problem = problem or f": {_first_line(error)}"
+                logging.warning("checkpoint %d is damaged: %s", candidate, error)
+    raise UserError(f"no checkpoint in {directory} can be read{problem}")
+
+
+def _read_whole(
+    manager: ocp.CheckpointManager, step: int, directory: epath.Path
+) -> dict[str, Any]:
+    """The networks without knowing their shapes: those that the checkpoint names."""
+    metadata = manager.item_metadata(step)["networks"]
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    abstract = jax.tree.map(
+        lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=device), metadata.tree
+    )
+    found = manager.restore(
+        step, args=ocp.args.Composite(networks=ocp.args.StandardRestore(abstract))
+    )
+    return dict(found["networks"])
+
+
+def _remove_remains(directory: epath.Path) -> None:
+    """Removes what a killed process left half-written. orbax' own way is a thread,
+    which complains where the run ends before it does."""
+    if jax.process_index() == 0 and directory.exists():
+        for path in directory.iterdir():
+            if ocp.utils.TMP_DIR_SUFFIX in path.name:
+                path.rmtree()
+
+
+def _part(state: TrainState, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(state, name) for name in names}
+
+
+def _first_line(error: BaseException) -> str:
+    """The innermost cause in a few words."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:160]
+
+
+def _own_parts(x: Any) -> list[np.ndarray]:
+    """What this process holds of an array, every element on one process only."""
+    if not isinstance(x, jax.Array):
+        return [np.asarray(x)]
+    # Read on the host: a reduction a leaf takes seconds to compile, and the bytes
+    # come to the host in any case, to be written.
+    return [np.asarray(s.data) for s in x.addressable_shards if s.replica_id == 0]
+
+
+def digest(state: TrainState) -> int:
+    """A checksum of all arrays that does not depend on how they are sharded."""
+    total = 0
+    for i, leaf in enumerate(jax.tree.leaves(state)):
+        for part in _own_parts(leaf):
+            words = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
+            words = np.pad(words, (0, -words.size % 4)).view(np.uint32)
+            total += (2 * i + 1) * int(words.sum(dtype=np.uint64))
+    return _over_processes(total)
+
+
+def non_finite(state: TrainState) -> list[str]:
+    """The names of the leaves that hold an infinity or a NaN."""
+    named = jax.tree_util.tree_leaves_with_path(state)
+    bad = []
+    for path, leaf in named:
+        parts = (p for p in _own_parts(leaf) if p.dtype.kind not in "iub")
+        if not all(np.isfinite(np.asarray(p, np.float64).sum()) for p in parts):
+            bad.append(jax.tree_util.keystr(path))
+    if _over_processes(len(bad)) and not bad:
+        bad = ["the state on another process"]
+    return bad
+
+
+def _over_processes(count: int) -> int:
+    """The sum over all processes, modulo 2^31."""
+    if jax.process_count() == 1:
+        return count % (1 << 31)
+    from jax.experimental import multihost_utils
+
+    counts = multihost_utils.process_allgather(np.int32(count % (1 << 31)))
+    return int(np.sum(counts, dtype=np.int64)) % (1 << 31)

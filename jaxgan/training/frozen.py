@@ -1,0 +1,45 @@
+"""The pretrained networks that a system reads and never trains."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.core.system import System
+from jaxgan.pretrained import loading
+
+
+def load_frozen(
+    system: System, sources: Mapping[str, str | None], stages: Collection[str]
+) -> dict[str, Any]:
+    """Loads what the named stages and inference need.
+
+    Args:
+      system: whose `pretrained()` says what it needs.
+      sources: the config's section `pretrained`: `{name: file, "random" or None}`.
+      stages: names of the stages that will run; a network that only other stages need
+        is left out.
+
+    Returns:
+      `{name: weights}`, as the system's steps and modes take them.
+
+    Raises:
+      UserError: for a name the system does not know, and if a file is missing, damaged
+        or of another layout.
+    """
+    needed = system.pretrained()
+    for name in sources:
+        if name not in needed:
+            known = f"; it uses {', '.join(needed)}" if needed else ""
+            raise UserError(
+                f"unknown config key 'pretrained.{name}'{did_you_mean(name, needed)}: "
+                f"this system has no such pretrained network{known}"
+            )
+    return {
+        name: loading.load_weights(
+            entry.network, sources.get(name), network=entry.module
+        )
+        for name, entry in needed.items()
+        if not entry.stages or set(entry.stages) & set(stages)
+    }

@@ -1,0 +1,282 @@
+"""A run's directory: who may write into it, how it goes on, how it is read.
+
+config.json     the resolved config of the newest start
+starts.jsonl    one row a start: step, devices, precision, versions
+checkpoints/    see `jaxgan.training.checkpoint`
+metrics.jsonl   timing.jsonl   samples/   TensorBoard events: see `writer`
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+
+from jaxgan.core.errors import UserError
+from jaxgan.core.state import TrainState
+from jaxgan.core.system import Frozen, System
+from jaxgan.training import checkpoint, configs
+from jaxgan.training.frozen import load_frozen
+from jaxgan.training.writer import is_remote, read_rows, replace_text
+
+VERSIONS = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+@contextlib.contextmanager
+def opened(workdir: epath.PathLike, config: Mapping[str, Any]) -> Iterator[epath.Path]:
+    """A run's directory, made or taken up again, for its one trainer.
+
+    Args:
+      workdir: the directory; local, or `gs://...`.
+      config: the resolved config of this start.
+
+    Yields:
+      The directory.
+
+    Raises:
+      UserError: if it cannot be written, another trainer is in it, or it holds a run
+        of another config.
+    """
+    path = epath.Path(workdir)
+    with contextlib.ExitStack() as stack:
+
+        def claim() -> None:
+            _make(path)
+            if not is_remote(path):
+                stack.enter_context(_locked(path))
+            _check_same_run(path, config)
+
+        _on_first_process(claim)
+        yield path
+
+
+def record_start(workdir: epath.Path, config: Mapping[str, Any], step: int) -> None:
+    """Notes what this start may have changed, and under what it runs."""
+    row = {
+        "step": step,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "host": socket.gethostname(),
+        "processes": jax.process_count(),
+        "device": jax.devices()[0].device_kind,
+        "device_count": jax.device_count(),
+        **configs.changeable(config),
+        "versions": {name: _version(name) for name in VERSIONS},
+    }
+    path = workdir / "starts.jsonl"
+    rows = [*read_rows(path), row]
+    replace_text(path, "".join(json.dumps(r) + "\n" for r in rows))
+    replace_text(workdir / "config.json", configs.to_json(config))
+
+
+def read_config(workdir: epath.PathLike) -> dict[str, Any]:
+    """The resolved config of a run.
+
+    Raises:
+      UserError: if the directory is not a run's.
+    """
+    path = epath.Path(workdir) / "config.json"
+    if not path.exists():
+        raise UserError(
+            f"{workdir} is not a run directory (it has no config.json): give the "
+            "--workdir of a `jaxgan train`"
+        )
+    try:
+        return configs.with_defaults(json.loads(path.read_text()))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not valid JSON: {error}") from error
+
+
+def load(
+    workdir: epath.PathLike, weights: str = "ema", step: int | None = None
+) -> tuple[System, dict[str, Any], Frozen]:
+    """What a run has trained, for use anywhere.
+
+    Args:
+      workdir: the run's directory.
+      weights: `ema` takes averaged parameters where the system keeps them; `raw`
+        takes the last ones.
+      step: of which checkpoint; None is the newest.
+
+    Returns:
+      `(system, variables, frozen)`: the system as it was configured, `{network:
+      variables}` and the pretrained networks that inference needs, as its Modes take
+      them.
+
+    Raises:
+      UserError: if the directory is not a run's, or holds no readable checkpoint.
+    """
+    if weights not in ("ema", "raw"):
+        raise UserError(f"weights {weights!r}: choose 'ema' or 'raw'")
+    config = read_config(workdir)
+    system = configs.build_system(config)
+    networks, _ = checkpoint.read_networks(epath.Path(workdir) / "checkpoints", step)
+    params = networks["params"]
+    if weights == "ema":
+        params = {**params, **networks["ema"]}
+    variables = {n: {"params": p, **networks["stats"][n]} for n, p in params.items()}
+    frozen = load_frozen(system, config["pretrained"], stages=())
+    return system, variables, frozen
+
+
+def take_networks(
+    state: TrainState,
+    source: epath.PathLike,
+    partial: bool,
+    say: Callable[[str], None],
+) -> TrainState:
+    """`state` with another run's networks, by name: parameters, statistics, averages.
+
+    Args:
+      state: a fresh state, of host or device arrays.
+      source: the other run's directory.
+      partial: leave what does not match as it is, instead of refusing.
+      say: prints a line.
+
+    Raises:
+      UserError: naming the networks that the other run lacks or has in another shape.
+    """
+    theirs, about = checkpoint.read_networks(epath.Path(source) / "checkpoints")
+    params, stats, ema = dict(state.params), dict(state.stats), dict(state.ema)
+    taken, missing = [], []
+    for name in state.params:
+        found = theirs["params"].get(name)
+        problem = (
+            "it has none of that name"
+            if found is None
+            else _mismatch(state.params[name], found)
+            or _mismatch(state.stats[name], theirs["stats"][name])
+        )
+        if problem:
+            missing.append(f"{name} ({problem})")
+            continue
+        params[name], stats[name] = found, theirs["stats"][name]
+        average = theirs["ema"].get(name)
+        # A run without a step of its own only uses what it took: averages too.
+        if name in ema or (average is not None and not state.opt_state):
+            ema[name] = found if average is None else average
+        taken.append(name)
+    unused = [name for name in theirs["params"] if name not in state.params]
+    say(f"from {source} (step {about.step}): took {', '.join(taken) or 'nothing'}")
+    if unused:
+        say(f"from {source}: no use for {', '.join(unused)}")
+    if missing and not partial:
+        raise UserError(
+            f"--init_from={source} lacks {'; '.join(missing)}: match the networks' "
+            "fields in config.system, or pass --init_from_partial to start those afresh"
+        )
+    if missing:
+        say(f"from {source}: fresh start for {'; '.join(missing)}")
+    if not taken:
+        raise UserError(f"--init_from={source} has no network that this system uses")
+    return state.replace(params=_copies(params), stats=_copies(stats), ema=_copies(ema))
+
+
+def _copies(tree: Any) -> Any:
+    """A donated state must not hold one buffer twice."""
+    return jax.tree.map(lambda x: np.array(x), tree)
+
+
+def _mismatch(mine: Any, theirs: Any) -> str:
+    """How two trees of arrays differ in names or shapes; empty if they do not."""
+    a, b = (
+        {jax.tree_util.keystr(p): x for p, x in jax.tree_util.tree_leaves_with_path(t)}
+        for t in (mine, theirs)
+    )
+    for key in a.keys() | b.keys():
+        if key not in a or key not in b:
+            return f"{key} is only in {'ours' if key in a else 'theirs'}"
+        if a[key].shape != b[key].shape:
+            return f"{key} is {list(b[key].shape)} there, {list(a[key].shape)} here"
+    return ""
+
+
+def _make(path: epath.Path) -> None:
+    """Makes the directory and tries to write in it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not is_remote(path):
+            probe = path / ".lock"
+            probe.touch()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to --workdir={path}: {error.strerror or error}; choose a "
+            "directory that you may write to"
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(path: epath.Path) -> Iterator[None]:
+    """Holds the directory for this process; the system frees it when we die."""
+    with open(path / ".lock", "r+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = file.read().strip() or "another process"
+            raise UserError(
+                f"{path} is in use by {holder}: wait for it, stop it, or choose "
+                "another --workdir"
+            ) from None
+        except OSError:  # a file system without locks
+            yield
+            return
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
+
+
+def _check_same_run(path: epath.Path, config: Mapping[str, Any]) -> None:
+    if not (path / "config.json").exists():
+        old = path / "checkpoints"
+        if old.exists() and any(p.name.isdigit() for p in old.iterdir()):
+            raise UserError(
+                f"{path} holds checkpoints but no config.json: choose another --workdir"
+            )
+        return
+    old = read_config(path)
+    if old.get("name") != config.get("name"):
+        raise UserError(
+            f"{path} holds a run of {old.get('name')!r}, not of "
+            f"{config.get('name')!r}: choose another --workdir"
+        )
+    different = configs.differences(old, config)
+    if different:
+        raise UserError(
+            f"{path} holds a run with another config: {', '.join(different)}; choose "
+            "another --workdir, or the old values"
+        )
+
+
+def _on_first_process(action: Callable[[], None]) -> None:
+    """Runs `action` on one process; its mistake ends all of them."""
+    problem: UserError | None = None
+    if jax.process_index() == 0:
+        try:
+            action()
+        except UserError as error:
+            problem = error
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        failed = multihost_utils.broadcast_one_to_all(np.int32(problem is not None))
+        if failed and problem is None:
+            problem = UserError("the first process could not open the run directory")
+    if problem is not None:
+        raise problem
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,122 @@
+"""One mesh for everything: which device holds which part of what.
+
+Axes: `data` and `model`. Batches are split over both; parameters are whole on every
+device, or, where `model` is larger than 1, the large ones are split over it (as FSDP
+does): the compiler gathers them where they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jaxgan.core.errors import UserError
+from jaxgan.core.pool import ImagePool
+
+AXES = ("data", "model")
+LARGE = 1 << 20  # elements; a smaller parameter is cheaper to keep than to gather
+
+
+def make_mesh(devices: Mapping[str, int]) -> Mesh:
+    """The mesh that the config's section `devices` asks for.
+
+    Args:
+      devices: `{"data": n or -1, "model": m}`; -1 is all that `model` leaves.
+
+    Raises:
+      UserError: if there are not that many devices.
+    """
+    available = jax.device_count()
+    data, model = devices["data"], devices["model"]
+    if data == -1:
+        if available % model:
+            raise UserError(
+                f"devices.model = {model} does not divide the {available} devices that "
+                "exist: choose a divisor"
+            )
+        data = available // model
+    count = data * model
+    if count > available or (jax.process_count() > 1 and count != available):
+        raise UserError(
+            f"devices.data x devices.model = {data} x {model} = {count}, but there are "
+            f"{available} devices: lower them, or set devices.data=-1"
+        )
+    # In the order of the hosts, so that a host's part of a batch is one slice of it.
+    ordered = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+    grid = np.array(ordered[:count]).reshape(data, model)
+    return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * 2)
+
+
+def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+    """Refuses a global batch that the devices cannot share evenly."""
+    if batch_size % mesh.size:
+        below = batch_size - batch_size % mesh.size
+        choices = [str(n) for n in (below, below + mesh.size) if n]
+        raise UserError(
+            f"training.batch_size {batch_size} cannot be divided over {mesh.size} "
+            f"devices: choose {' or '.join(choices)}, or fewer devices with "
+            "devices.data"
+        )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Whole on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def over_batch(mesh: Mesh) -> NamedSharding:
+    """The first axis split over all devices."""
+    return NamedSharding(mesh, PartitionSpec(AXES))
+
+
+def shardings(mesh: Mesh, tree: Any, large: int = LARGE) -> Any:
+    """The sharding of every leaf of a state (or of frozen networks).
+
+    A leaf of at least `large` elements has its longest axis that `model` divides split
+    over `model` (of equal ones the last: the output channels). Image pools in as many
+    groups as there are devices, or a multiple, lie where their part of the batch lies.
+
+    Args:
+      mesh: of `make_mesh`.
+      tree: arrays or shape structs.
+      large: least number of elements of what is split.
+    """
+    whole, split = replicated(mesh), over_batch(mesh)
+    model = mesh.shape["model"]
+
+    def leaf(x: Any) -> NamedSharding:
+        axes = [i for i, n in enumerate(x.shape) if n % model == 0]
+        if model == 1 or x.size < large or not axes:
+            return whole
+        axis = max(axes, key=lambda i: (x.shape[i], i))
+        return NamedSharding(mesh, PartitionSpec(*[None] * axis, "model"))
+
+    def node(x: Any) -> Any:
+        if isinstance(x, ImagePool):
+            groups = x.count.shape[0]
+            own = split if groups % mesh.size == 0 else whole
+            return jax.tree.map(lambda _: own, x)
+        return leaf(x)
+
+    return jax.tree.map(node, tree, is_leaf=lambda x: isinstance(x, ImagePool))
+
+
+def place(tree: Any, where: Any) -> Any:
+    """Puts arrays that every process holds whole onto the mesh.
+
+    Args:
+      tree: host arrays, equal on all processes.
+      where: one sharding for all leaves, or a tree of them.
+    """
+    return jax.device_put(tree, where)
+
+
+def on_this_process(tree: Any, mesh: Mesh) -> Any:
+    """Whole arrays on one device of this process, to compute with by itself."""
+    if any(not x.sharding.is_fully_replicated for x in jax.tree.leaves(tree)):
+        tree = jax.jit(lambda t: t, out_shardings=replicated(mesh))(tree)
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)
