@@ -68,6 +68,7 @@ def get_config(variant: str = "horse2zebra") -> ConfigDict:
     config.system.constant_steps = 133_400
     config.system.decay_steps = 133_400
     config.system.epoch_steps = 1334
+    config.system.lr_floor_fix = False
     config.system.microbatches = 1
 
     config.data = ConfigDict()

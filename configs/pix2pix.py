@@ -62,6 +62,7 @@ def get_config(variant: str = "facades") -> ConfigDict:
     config.system.constant_steps = 40_000
     config.system.decay_steps = 40_000
     config.system.epoch_steps = 400
+    config.system.lr_floor_fix = False
     config.system.microbatches = 1
 
     config.data = ConfigDict()

@@ -3,7 +3,7 @@
 from jaxgan.core.dtypes import compute_dtype
 from jaxgan.core.ema import ema_update
 from jaxgan.core.errors import UserError, did_you_mean, one_of
-from jaxgan.core.latent import draw_latent, interpolate_latent, project_latent
+from jaxgan.core.latent import PATHS, draw_latent, interpolate_latent, project_latent
 from jaxgan.core.latent_search import LatentSearch, optimize_latent
 from jaxgan.core.mode import (
     Choice,
@@ -41,6 +41,7 @@ from jaxgan.core.update import (
 )
 
 __all__ = [
+    "PATHS",
     "ArraySpec",
     "Choice",
     "Fixed",

@@ -71,25 +71,31 @@ def adam(
 
 
 def linear_decay(
-    rate: float, constant_steps: int, decay_steps: int, steps_per_epoch: int = 1
+    rate: float,
+    constant_steps: int,
+    decay_steps: int,
+    steps_per_epoch: int = 1,
+    floor_fix: bool = False,
 ) -> Schedule:
     """Constant, then linear to zero, changed once an epoch: CycleGAN's `linear` policy.
 
-    In epoch e (from 0) the factor is `1 - max(0, e + 1 - n_constant) / (n_decay + 1)`,
-    so that the last epoch is the first with factor 0 when epochs are counted from 1.
+    In epoch e, counted from 1, the factor is
+    `1 - max(0, e + 1 - n_constant) / (n_decay + 1)`: the reference's last epoch has
+    rate 0 and trains nothing.
 
     Args:
       rate: the constant rate.
       constant_steps: steps at the constant rate; whole epochs.
       decay_steps: steps of decay; whole epochs.
       steps_per_epoch: how many steps share one rate; 1 decays every step.
+      floor_fix: count epochs from 0, so that the last epoch still trains.
 
     References: junyanz/pytorch-CycleGAN-and-pix2pix, `models/networks.py`.
     """
     constant, decay = constant_steps // steps_per_epoch, decay_steps // steps_per_epoch
 
     def schedule(count):
-        epoch = count // steps_per_epoch
+        epoch = count // steps_per_epoch + (0 if floor_fix else 1)
         factor = 1.0 - jnp.maximum(0, epoch + 1 - constant) / (decay + 1)
         return rate * jnp.maximum(factor, 0.0)
 

@@ -78,6 +78,7 @@ class Pix2Pix:
     constant_steps: int = 40_000  # 100 epochs of 400 images, batch 1
     decay_steps: int = 40_000  # 100 epochs
     epoch_steps: int = 400  # the rate changes once an epoch
+    lr_floor_fix: bool = False  # the reference's last epoch has rate 0; True: not so
     dtype: str = "float32"
     microbatches: int = 1
 
@@ -129,7 +130,11 @@ class Pix2Pix:
 
     def optimizers(self) -> dict[str, Player]:
         rate = core.linear_decay(
-            self.learning_rate, self.constant_steps, self.decay_steps, self.epoch_steps
+            self.learning_rate,
+            self.constant_steps,
+            self.decay_steps,
+            self.epoch_steps,
+            self.lr_floor_fix,
         )
         adam = partial(core.adam, learning_rate=rate, b1=self.beta1)
         return {

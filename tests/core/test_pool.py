@@ -1,0 +1,75 @@
+"""The image pool (cyclegan.md, acceptance check 7)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxgan.core import UserError, pool
+
+QUERY = jax.jit(pool.query)
+
+
+def numbered(*numbers: int) -> jax.Array:
+    """1x1 images that carry their number."""
+    return jnp.asarray(numbers, jnp.float32).reshape(-1, 1, 1, 1)
+
+
+def test_check_07_the_first_fill_returns_its_inputs_then_half_are_old(key):
+    state, old, seen = pool.create(50, (1, 1, 1)), 0, set()
+    for i in range(50):
+        state, out = QUERY(state, numbered(i), jax.random.fold_in(key, i))
+        assert out.item() == i
+        seen.add(i)
+    for i in range(50, 450):
+        state, out = QUERY(state, numbered(i), jax.random.fold_in(key, i))
+        if out.item() != i:
+            old += 1
+            assert out.item() in seen
+            stored = np.asarray(state.images).ravel()
+            assert out.item() not in stored and i in stored
+            seen.remove(int(out.item()))
+            seen.add(i)
+        assert state.count.item() == 50
+    assert 160 <= old <= 240  # binomial(400, 1/2), four standard deviations
+
+
+def test_check_07_size_zero_is_the_identity(key):
+    images = numbered(1, 2, 3)
+    _, out = pool.query(pool.create(0, (1, 1, 1)), images, key)
+    np.testing.assert_array_equal(out, images)
+
+
+def test_a_batch_equals_its_images_one_after_another(key):
+    """A later image may draw a slot that an earlier one of its batch wrote."""
+    state = pool.create(4, (1, 1, 1))
+    returned = []
+    for i in range(40):
+        images = numbered(*range(8 * i, 8 * i + 8))
+        state, out = QUERY(state, images, jax.random.fold_in(key, i))
+        returned += np.asarray(out).ravel().tolist()
+        assert len(set(np.asarray(state.images).ravel())) == 4
+    # Once the pool is full (it returns what fills it), nothing is returned twice.
+    assert len(returned[4:]) == len(set(returned[4:]))
+
+
+def test_groups_keep_to_their_share_of_the_batch(key):
+    state = pool.create(8, (1, 1, 1), groups=2)
+    for i in range(20):
+        low, high = range(4 * i, 4 * i + 4), range(1000 + 4 * i, 1004 + 4 * i)
+        state, out = QUERY(state, numbered(*low, *high), jax.random.fold_in(key, i))
+        out = np.asarray(out).ravel()
+        assert (out[:4] < 1000).all() and (out[4:] >= 1000).all()
+
+
+def test_gradients_stop_at_the_pool(key):
+    state = pool.create(2, (1, 1, 1))
+    grads = jax.grad(lambda x: jnp.sum(pool.query(state, x, key)[1]))(numbered(1, 2))
+    assert not grads.any()
+
+
+def test_sizes_that_do_not_divide_are_refused(key):
+    with pytest.raises(UserError, match="pool_size 50.*pool_groups 4"):
+        pool.create(50, (1, 1, 1), groups=4)
+    with pytest.raises(UserError, match="batch 3.*pool_groups 2"):
+        pool.query(pool.create(4, (1, 1, 1), groups=2), numbered(1, 2, 3), key)
