@@ -35,6 +35,16 @@ from jaxgan.ops.masks import (
 from jaxgan.ops.padding import CropBox, crop, pad2d, pad_to_multiple
 from jaxgan.ops.pixel_shuffle import pixel_shuffle, pixel_shuffle_permutation
 from jaxgan.ops.poisson import poisson_blend
+from jaxgan.ops.voxel_rendering import render_voxels
+from jaxgan.ops.voxels import (
+    downsample_voxels,
+    largest_component,
+    max_pool_features,
+    save_mesh,
+    unpack_bits,
+    voxelize,
+    voxels_to_mesh,
+)
 
 __all__ = [
     "HOLE_MASKS",
@@ -47,6 +57,7 @@ __all__ = [
     "conv_transpose",
     "crop",
     "denormalize_lab",
+    "downsample_voxels",
     "draw_hole_mask",
     "from_uint8",
     "gaussian_downsample",
@@ -55,9 +66,11 @@ __all__ = [
     "importance_weights",
     "keys_kernel",
     "lab_to_rgb",
+    "largest_component",
     "left_hole",
     "lowres_hole",
     "luma_bt601",
+    "max_pool_features",
     "no_hole",
     "normalize_lab",
     "pad2d",
@@ -67,7 +80,12 @@ __all__ = [
     "pixel_shuffle_permutation",
     "poisson_blend",
     "random_hole",
+    "render_voxels",
     "rgb_to_bgr",
     "rgb_to_lab",
+    "save_mesh",
     "to_uint8",
+    "unpack_bits",
+    "voxelize",
+    "voxels_to_mesh",
 ]

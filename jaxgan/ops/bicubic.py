@@ -81,7 +81,7 @@ def bicubic_downsample(
 
 
 def gaussian_downsample(
-    x: Float[Array, "b h w c"], r: int, sigma: float | None = None
+    x: Float[Array, "b h w c"], r: int, sigma: float | int | None = None
 ) -> Float[Array, "b h//{r} w//{r} c"]:
     """Blurs with a Gaussian and takes the centre of every `r` by `r` block.
 
@@ -135,7 +135,7 @@ def _bicubic_matrix(size: int, new_size: int, boundary: str) -> np.ndarray:
 
 
 @lru_cache(maxsize=256)
-def _gaussian_matrix(size: int, new_size: int, sigma: float) -> np.ndarray:
+def _gaussian_matrix(size: int, new_size: int, sigma: float | int) -> np.ndarray:
     return _matrix(
         size,
         new_size,
@@ -149,7 +149,7 @@ def _matrix(
     size: int,
     new_size: int,
     kernel: Callable[[np.ndarray], np.ndarray],
-    radius: float,
+    radius: float | int,
     boundary: str,
 ) -> np.ndarray:
     """Resampling weights `[new_size, size]` in float64; pixel centres are aligned."""

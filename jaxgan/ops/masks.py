@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.core.errors import one_of
 from jaxgan.core.types import HoleMask, Image, Key
 from jaxgan.ops.bicubic import keys_kernel
 
@@ -32,9 +32,9 @@ def pattern_hole(
     height: int,
     width: int,
     *,
-    cell: float = 1 / 0.06,
-    threshold: float = 0.25,
-    missing: tuple[float, float] = (0.2, 0.3),
+    cell: float | int = 1 / 0.06,
+    threshold: float | int = 0.25,
+    missing: tuple[float | int, float | int] = (0.2, 0.3),
     max_draws: int = 1000,
 ) -> HoleMask:
     """Random blobs that leave out between 20 and 30 per cent of every image.
@@ -95,7 +95,7 @@ def pattern_hole(
 
 
 def random_hole(
-    key: Key, batch: int, height: int, width: int, *, missing: float = 0.8
+    key: Key, batch: int, height: int, width: int, *, missing: float | int = 0.8
 ) -> HoleMask:
     """Every pixel is missing by itself with probability `missing`, in all channels."""
     holes = jax.random.bernoulli(key, missing, (batch, height, width, 1))
@@ -174,11 +174,7 @@ def draw_hole_mask(
     Raises:
         UserError: If the kind is unknown.
     """
-    if kind not in HOLE_MASKS:
-        hint = did_you_mean(kind, HOLE_MASKS)
-        raise UserError(
-            f"unknown mask {kind!r}{hint}: choose one of {', '.join(HOLE_MASKS)}"
-        )
+    one_of(kind, HOLE_MASKS, "hole mask")
     return HOLE_MASKS[kind](key, batch, height, width)
 
 
@@ -260,7 +256,7 @@ def _mask(holes: Array, batch: int) -> Array:
     return jnp.broadcast_to(mask, (batch, *mask.shape[1:]))
 
 
-def _phase_matrices(key: Key, batch: int, size: int, cell: float) -> Array:
+def _phase_matrices(key: Key, batch: int, size: int, cell: float | int) -> Array:
     """Bicubic interpolation of noise at a random phase: `[batch, size, cells]`."""
     phase = jax.random.uniform(key, (batch, 1, 1))
     # Start between cells 1 and 2: all four taps then exist on both sides.

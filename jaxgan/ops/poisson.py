@@ -47,7 +47,7 @@ def poisson_blend(
     source: Image,
     hole_mask: HoleMask,
     method: Literal["cg", "dst"] = "cg",
-    tol: float = 1e-6,
+    tol: float | int = 1e-6,
     max_iters: int | None = None,
     rectangle: tuple[int, int, int, int] | None = None,
 ) -> Image:
@@ -102,7 +102,9 @@ def _neighbour_sum(x: Array) -> Array:
     return vertical + padded[:, 1:-1, :-2] + padded[:, 1:-1, 2:]
 
 
-def _conjugate_gradients(hole: Array, seam: Array, tol: float, max_iters: int) -> Array:
+def _conjugate_gradients(
+    hole: Array, seam: Array, tol: float | int, max_iters: int
+) -> Array:
     """Solves the Laplace equation on the hole, for all images and channels at once.
 
     Every image and channel has its own step sizes, so that a result does not depend on
