@@ -11,13 +11,13 @@ References:
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Integer, Shaped
 
 from jaxgan.evaluation.images import AnyArray
 
 
 def correct(
-    logits: Float[AnyArray, "b k"], labels: Int[AnyArray, " b"]
+    logits: Float[AnyArray, "b k"], labels: Integer[AnyArray, " b"]
 ) -> Float[Array, " b"]:
     """1 where the largest logit is the label's, else 0; its mean is the accuracy.
 

@@ -139,7 +139,7 @@ def load_statistics(
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(
             f"FID statistics {str(path)!r} cannot be read as .npz without pickles "
             f"({type(error).__name__}): compute them again"

@@ -103,8 +103,8 @@ def update(
 def from_features(features: Float[np.ndarray, "n d"]) -> Moments:
     """Moments of features in memory, float64 throughout.
 
-    Prefer it where there are fewer images than dimensions: the covariance is singular
-    there and float32 noise in its null space moves the distance by 1e-4 of itself.
+    Needed where there are fewer images than dimensions: against a covariance of full
+    rank, float32 noise in the null space takes 1e-4 and more off the distance.
     """
     features = np.asarray(features, np.float64)
     mean = features.mean(axis=0)

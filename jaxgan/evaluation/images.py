@@ -71,7 +71,7 @@ def to_uint8(images: Any) -> UInt8[np.ndarray, "b h w c"]:
 
 
 def level_pair(
-    images: AnyImage, targets: AnyImage, *, quantize: bool = True
+    images: AnyImage, targets: Shaped[AnyArray, "..."], *, quantize: bool = True
 ) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w c"]]:
     """Both images as `levels`, after a check that nothing would broadcast.
 

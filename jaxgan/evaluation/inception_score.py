@@ -32,7 +32,8 @@ def _mean_kl(log_p: Float[np.ndarray, "*b n k"]) -> Float[np.ndarray, "*b"]:
     count = log_p.shape[-2]
     # log of the mean by log-sum-exp: a class that underflows stays finite.
     log_mean = np.logaddexp.reduce(log_p, axis=-2, keepdims=True) - np.log(count)
-    return np.sum(np.exp(log_p) * (log_p - log_mean), axis=(-2, -1)) / count
+    divergence = np.exp(log_p) * (log_p - log_mean)
+    return np.asarray(np.sum(divergence, axis=(-2, -1)) / count)
 
 
 def inception_score(

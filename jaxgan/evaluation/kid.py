@@ -54,7 +54,7 @@ def _mmd2(sums: tuple[np.ndarray, ...], unbiased: bool) -> np.ndarray:
         within = x_off / (m * (m - 1)) + y_off / (n * (n - 1))
     else:
         within = (x_off + x_diagonal) / m**2 + (y_off + y_diagonal) / n**2
-    return within - 2.0 * cross / (m * n)
+    return np.asarray(within - 2.0 * cross / (m * n))
 
 
 def polynomial_mmd2(

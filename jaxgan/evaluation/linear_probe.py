@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 
 from jaxgan.core.errors import UserError
 from jaxgan.evaluation.images import AnyArray
@@ -43,7 +43,7 @@ class Probe:
         return self.classes[scores.argmax(axis=1)]
 
     def accuracy(
-        self, features: Float[AnyArray, "b d"], labels: Int[AnyArray, " b"]
+        self, features: Float[AnyArray, "b d"], labels: Integer[AnyArray, " b"]
     ) -> float:
         """Share of rows whose class is right."""
         return float(np.mean(self.predict(features) == np.asarray(labels)))
@@ -51,7 +51,7 @@ class Probe:
 
 def fit(
     features: Float[AnyArray, "n d"],
-    labels: Int[AnyArray, " n"],
+    labels: Integer[AnyArray, " n"],
     *,
     c: float,
     tolerance: float = 1e-4,
@@ -95,9 +95,9 @@ def fit(
 
 
 def linear_probe(
-    train: tuple[Float[AnyArray, "n d"], Int[AnyArray, " n"]],
-    validation: tuple[Float[AnyArray, "v d"], Int[AnyArray, " v"]],
-    test: tuple[Float[AnyArray, "m d"], Int[AnyArray, " m"]],
+    train: tuple[Float[AnyArray, "n d"], Integer[AnyArray, " n"]],
+    validation: tuple[Float[AnyArray, "v d"], Integer[AnyArray, " v"]],
+    test: tuple[Float[AnyArray, "m d"], Integer[AnyArray, " m"]],
     *,
     c_grid: tuple[float, ...] = C_GRID,
 ) -> dict[str, float]:

@@ -9,7 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from jaxgan.evaluation.images import AnyArray, AnyImage, level_pair
 from jaxgan.evaluation.luma import crop, luma
@@ -61,7 +61,11 @@ def psnr_hole(
 
 @partial(jax.jit, static_argnames=("scale", "border"))
 def psnr_y(
-    images: AnyImage, targets: AnyImage, *, scale: int = 4, border: int = 4
+    images: AnyImage,
+    targets: Shaped[AnyArray, "b h2 w2 c"],
+    *,
+    scale: int = 4,
+    border: int = 4,
 ) -> Float[Array, " b"]:
     """PSNR of the Y channel, as super-resolution is scored, one value an image.
 

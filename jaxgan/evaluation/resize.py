@@ -8,6 +8,8 @@ row (0, 10, 20, 60) and six output samples they give
     pil_bicubic     -0.658   4.118   11.319  16.597  41.765  62.632   before the clip
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
@@ -29,6 +31,7 @@ def _two_taps(
     return lower + (jnp.take(images, high, axis=axis) - lower) * fraction
 
 
+@partial(jax.jit, static_argnames="size")
 def tf1_bilinear(
     images: Shaped[AnyArray, "b h w c"], size: tuple[int, int]
 ) -> Float[Array, "b h2 w2 c"]:
@@ -56,6 +59,7 @@ def _resize(images, size: tuple[int, int], method: str, antialias: bool):
     )
 
 
+@partial(jax.jit, static_argnames="size")
 def torch_bilinear(
     images: Shaped[AnyArray, "b h w c"], size: tuple[int, int]
 ) -> Float[Array, "b h2 w2 c"]:
@@ -66,6 +70,7 @@ def torch_bilinear(
     return _resize(images, size, "bilinear", antialias=False)
 
 
+@partial(jax.jit, static_argnames="size")
 def pil_bilinear(
     images: Shaped[AnyArray, "b h w c"], size: tuple[int, int]
 ) -> Float[Array, "b h2 w2 c"]:
@@ -76,6 +81,7 @@ def pil_bilinear(
     return _resize(images, size, "bilinear", antialias=True)
 
 
+@partial(jax.jit, static_argnames="size")
 def pil_bicubic(
     images: Shaped[AnyArray, "b h w c"], size: tuple[int, int]
 ) -> Float[Array, "b h2 w2 c"]:

@@ -19,7 +19,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped, UInt8
+from jaxtyping import Array, Float, Int, Integer, Shaped, UInt8
 
 from jaxgan.core.errors import one_of
 from jaxgan.evaluation.images import AnyArray, AnyImage, levels
@@ -60,8 +60,8 @@ def empty(num_classes: int) -> Int[np.ndarray, "k k+1"]:
 
 @partial(jax.jit, static_argnames="num_classes")
 def confusion(
-    labels: Int[AnyArray, "b ..."],
-    predictions: Int[AnyArray, "b ..."],
+    labels: Integer[AnyArray, "b ..."],
+    predictions: Integer[AnyArray, "b ..."],
     weight: Shaped[AnyArray, " b"] | None = None,
     *,
     num_classes: int,
@@ -92,8 +92,8 @@ def confusion(
 
 def update(
     acc: Int[np.ndarray, "k k+1"],
-    labels: Int[AnyArray, "b ..."],
-    predictions: Int[AnyArray, "b ..."],
+    labels: Integer[AnyArray, "b ..."],
+    predictions: Integer[AnyArray, "b ..."],
     weight: Shaped[AnyArray, " b"] | None = None,
 ) -> Int[np.ndarray, "k k+1"]:
     """Adds one batch: int32 on the device, int64 on the host. See `confusion`."""

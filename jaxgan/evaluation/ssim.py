@@ -15,10 +15,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from jaxgan.core.errors import UserError
-from jaxgan.evaluation.images import AnyImage, level_pair
+from jaxgan.evaluation.images import AnyArray, AnyImage, level_pair
 from jaxgan.evaluation.luma import crop, luma
 
 _TAPS = 11
@@ -109,7 +109,11 @@ def ssim_rgb(images: AnyImage, targets: AnyImage) -> Float[Array, " b"]:
 
 @partial(jax.jit, static_argnames=("scale", "border"))
 def ssim_y(
-    images: AnyImage, targets: AnyImage, *, scale: int = 4, border: int = 4
+    images: AnyImage,
+    targets: Shaped[AnyArray, "b h2 w2 c"],
+    *,
+    scale: int = 4,
+    border: int = 4,
 ) -> Float[Array, " b"]:
     """SSIM of the Y channel, as super-resolution is scored, one value an image.
 

@@ -1,0 +1,106 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxgan.core.errors import UserError
+from jaxgan.evaluation import features, frechet
+from tests.evaluation import vectors
+
+
+def first_pixels(params, images):
+    """The first three pixels of each image, weighted."""
+    assert images.dtype == jnp.uint8
+    return params * images.astype(jnp.float32).reshape(len(images), -1)[:, :9]
+
+
+def expected(*batches):
+    return np.concatenate(
+        [
+            0.5 * batch.astype(np.float32).reshape(len(batch), -1)[:, :9]
+            for batch in batches
+        ]
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 64])
+def test_every_image_arrives_once_and_in_order(batch_size):
+    batches = [vectors.noise(n, n, 5, 4, 3) for n in (3, 1, 9, 4)]
+    collected = features.collect(first_pixels, 0.5, batches, batch_size=batch_size)
+    np.testing.assert_array_equal(collected, expected(*batches))
+
+
+def test_images_of_several_sizes_are_batched_by_size_and_returned_in_order():
+    batches = [
+        vectors.noise(i, 2, *size, 3) for i, size in enumerate([(5, 4), (8, 8)] * 3)
+    ]
+    collected = features.collect(first_pixels, 0.5, batches, batch_size=4)
+    np.testing.assert_array_equal(collected, expected(*batches))
+
+
+def test_the_ragged_tail_is_padded_and_masked():
+    parts = list(features.rebatch([vectors.noise(0, 10, 2, 2, 3)], 4))
+    assert [len(part.images) for part in parts] == [4, 4, 4]
+    assert [part.weight.sum() for part in parts] == [4, 4, 2]
+    np.testing.assert_array_equal(parts[2].position, [8, 9])
+    # Padding is a real picture: networks that normalise stay finite.
+    np.testing.assert_array_equal(parts[2].images[3], parts[2].images[0])
+
+
+def test_float_images_are_quantised_before_the_network():
+    images = vectors.noise(0, 3, 4, 4, 3)
+    floats = images.astype(np.float32) / 127.5 - 1
+    collected = features.collect(first_pixels, 0.5, [floats, floats], batch_size=4)
+    np.testing.assert_array_equal(collected, expected(images, images))
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 12, 2048])
+def test_moments_are_those_of_the_collected_features(monkeypatch, chunk_rows):
+    monkeypatch.setattr(features, "_CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(features, "_CHUNK_ROWS_PER_DIMENSION", 0)
+    batches = [vectors.noise(n, n, 5, 4, 3) for n in (3, 20, 9)]
+    streamed = features.moments(first_pixels, 0.5, batches, batch_size=6)
+    exact = frechet.from_features(expected(*batches))
+    assert streamed.count == exact.count == 32
+    np.testing.assert_allclose(streamed.mean, exact.mean, rtol=1e-7)
+    np.testing.assert_allclose(streamed.m2, exact.m2, rtol=1e-5, atol=1)
+
+
+def test_check_01_short_streams_are_summed_in_float64():
+    x, y = vectors.features()  # x spans 2 of 3 dimensions
+    images = np.arange(6, dtype=np.uint8)[:, None, None, None]
+    moments = [
+        features.moments(
+            lambda params, images: params[images[:, 0, 0, 0].astype(int)],
+            jnp.asarray(table, jnp.float32),
+            [images],
+            batch_size=4,
+        )
+        for table in (x, y)
+    ]
+    assert frechet.distance(*moments) == pytest.approx(0.7899533, rel=1e-6)
+
+
+def test_one_network_is_compiled_once_for_all_batches_and_calls():
+    calls = []
+
+    def counting(params, images):
+        calls.append(images.shape)
+        return first_pixels(params, images)
+
+    for count in (5, 9, 2):
+        features.collect(
+            counting, 0.5, [vectors.noise(0, count, 4, 4, 3)], batch_size=4
+        )
+    assert calls == [(4, 4, 4, 3)]
+
+
+def test_an_empty_stream_is_an_error():
+    for run in (features.collect, features.moments):
+        with pytest.raises(UserError, match="no images to evaluate"):
+            run(first_pixels, 0.5, [])
+
+
+def test_diverged_generators_are_named():
+    broken = np.full((2, 4, 4, 3), np.nan, np.float32)
+    with pytest.raises(UserError, match="NaN or infinity"):
+        features.collect(first_pixels, 0.5, [broken])
