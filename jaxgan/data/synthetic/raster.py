@@ -135,3 +135,22 @@ def hex_colours(*codes: str) -> Float[np.ndarray, "k 3"]:
         [[int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)] for code in codes],
         np.float32,
     )
+
+
+def stripes(phase: Level, rate, pixel: float) -> Level:
+    """A square wave in [0, 1] of `sin(phase)`; too fine to see, it fades to 0.5.
+
+    Args:
+      phase: radians.
+      rate: radians of phase in a unit of picture length.
+      pixel: a pixel's side.
+    """
+    return np.clip(np.sin(phase) / (rate * pixel) + np.float32(0.5), 0, 1)
+
+
+def hsv_colours(hue, saturation, value) -> Float[np.ndarray, "*n 3"]:
+    """RGB of hue (turns), saturation and value, all in [0, 1]."""
+    ramp = (np.asarray(hue)[..., None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
+    dip = np.clip(np.minimum(ramp, 4 - ramp), 0, 1)
+    value, saturation = np.asarray(value)[..., None], np.asarray(saturation)[..., None]
+    return (value * (1 - saturation * dip)).astype(np.float32)
