@@ -5,25 +5,27 @@ The one place where ml_collections meets the library: what leaves it is a plain 
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.resources
 import inspect
-import re
 import runpy
+import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_dict, config_flags
 
+from jaxgan.command import OVERRIDE
 from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.data import TASKS
+from jaxgan.data.options import Options
 from jaxgan.systems import registry
 from jaxgan.training import configs
 
 HELP = "<system>[:<variant>] or a config file's path[:<variant>]"
-_OVERRIDE = re.compile(r"--?(no)?config\.")
 
 
 def folder() -> Path:
@@ -92,41 +94,22 @@ def _module(name: str) -> dict[str, Any]:
     return module
 
 
-def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Separates the overrides `--config.<key>=<value>` from all other arguments."""
-    overrides, others = [], []
-    rest = list(argv)
-    while rest:
-        argument = rest.pop(0)
-        if not _OVERRIDE.match(argument):
-            others.append(argument)
-            continue
-        overrides.append(argument)
-        if "=" not in argument and rest and not rest[0].startswith("--"):
-            overrides.append(rest.pop(0))  # `--config.seed 3`
-    return overrides, others
-
-
 def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """`config` with values from the command line; types are those of the config.
 
     Raises:
       UserError: for an unknown key, with the nearest one, or a value of another type.
     """
-    types = _optional_types(config)
+    unset = _unset_keys(config)
     for argument in overrides:
-        match = _OVERRIDE.match(argument)
+        match = OVERRIDE.match(argument)
         if match:
-            _check_key(argument[match.end() :].partition("=")[0], config, types)
-    values = flags.FlagValues()
+            _check_key(argument[match.end() :].partition("=")[0], config, unset)
     tree = ConfigDict(config)
-    for key, kind in types.items():
-        *sections, last = key.split(".")
-        section = tree
-        for name in sections:
-            section = section[name]
-        if section.get(last) is None:
-            section[last] = config_dict.placeholder(kind)
+    for key, kind in unset.items():
+        section, name = _section(tree, key)
+        section[name] = config_dict.placeholder(kind)
+    values = flags.FlagValues()
     try:
         config_flags.DEFINE_config_dict(
             "config", tree, flag_values=values, sys_argv=["", *overrides]
@@ -134,27 +117,63 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
         values(["jaxgan", *overrides])
     except (flags.Error, ValueError, TypeError) as error:
         raise UserError(" ".join(str(error).split())) from error
-    return configs.plain(values["config"].value.to_dict())
+    known = configs.flatten(config)
+    for key in unset:
+        section, name = _section(tree, key)
+        if key not in known and section[name] is None:
+            with tree.unlocked():
+                del section[name]
+    return configs.plain(tree.to_dict())
 
 
-def _check_key(key: str, config: dict[str, Any], types: dict[str, type]) -> None:
+def _section(tree: ConfigDict, key: str) -> tuple[Any, str]:
+    *sections, name = key.split(".")
+    for section in sections:
+        tree = tree[section]
+    return tree, name
+
+
+def _check_key(key: str, config: dict[str, Any], unset: dict[str, type]) -> None:
     flat = configs.flatten(config)
     sections = {k.rsplit(".", n)[0] for k in flat for n in range(1, k.count(".") + 1)}
     base = key.split("[")[0]  # `key[0]` sets one entry of a tuple
     if base not in sections:
-        configs.check_known(base, [*flat, *types])
+        configs.check_known(base, [*flat, *unset])
 
 
-def _optional_types(config: dict[str, Any]) -> dict[str, type]:
-    """The types of the keys that may be None, or that a config may leave out."""
-    types: dict[str, type] = dict(configs.OPTIONAL)
+def _unset_keys(config: dict[str, Any]) -> dict[str, type]:
+    """The types of the keys that are None in a config, or that it leaves out."""
+    kinds: dict[str, Any] = dict(configs.OPTIONAL)
     cls = registry.SYSTEMS.get(config.get("name", ""))
     if cls is not None:
         hints = typing.get_type_hints(cls)
-        for name, value in config.get("system", {}).items():
-            kinds = [t for t in typing.get_args(hints.get(name)) if t is not NoneType]
-            if value is None and kinds:
-                types[f"system.{name}"] = typing.get_origin(kinds[0]) or kinds[0]
+        kinds |= {f"system.{f.name}": hints[f.name] for f in dataclasses.fields(cls)}
+        kinds.pop("system.dtype")
         system = configs.build_system(config, cls)
-        types.update({f"pretrained.{name}": str for name in system.pretrained()})
-    return types
+        kinds |= {f"pretrained.{name}": str for name in system.pretrained()}
+    data = config.get("data", {})
+    kinds |= {f"data.{key}": kind for key, kind in _data_keys(data).items()}
+    flat = configs.flatten(config)
+    return {key: _kind(k) for key, k in kinds.items() if flat.get(key) is None}
+
+
+def _data_keys(data: dict[str, Any]) -> dict[str, Any]:
+    """What the section `data` of a task may hold, with types."""
+    if data.get("task") not in TASKS:
+        return {}
+    keys = typing.get_type_hints(Options)
+    build = TASKS[data["task"]]
+    hints = typing.get_type_hints(build)
+    for name, parameter in inspect.signature(build).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            keys[name] = hints[name]
+    return keys
+
+
+def _kind(hint: Any) -> type:
+    """The type that parses a value of `hint` (or None); `object` takes any literal."""
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    options = typing.get_args(hint) if union else (hint,)
+    kinds = {typing.get_origin(o) or o for o in options if o is not types.NoneType}
+    kind = kinds.pop() if len(kinds) == 1 else object
+    return kind if kind in (int, float, bool, str, tuple) else object

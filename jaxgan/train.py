@@ -15,8 +15,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from jaxgan import cli, config_files, devices
-from jaxgan.core.errors import UserError
+from jaxgan import command, config_files, devices
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("config", None, config_files.HELP, flag_values=FLAGS)
@@ -34,11 +33,9 @@ devices.define_flags(FLAGS)
 
 
 def main(argv: Sequence[str]) -> None:
-    """Entry point; `argv` holds the overrides."""
-    for name in ("config", "workdir"):
-        if not FLAGS[name].value:
-            raise UserError(f"--{name} is missing: {FLAGS[name].help}")
-    config = config_files.load(FLAGS.config, argv[1:])
+    """Trains, then says where the results are; exits as the run ended."""
+    overrides = command.parse(FLAGS, argv, __doc__, required=("config", "workdir"))
+    config = config_files.load(FLAGS.config, overrides)
     devices.prepare(FLAGS)
 
     # After the devices are chosen: these import everything.
@@ -70,4 +67,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(sys.modules[__name__], sys.argv[1:])
+    command.run(main, sys.argv)

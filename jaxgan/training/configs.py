@@ -10,7 +10,9 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import json
-from collections.abc import Iterator, Mapping
+import types
+import typing
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxgan.core.dtypes import resolve
@@ -81,7 +83,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def check_known(key: str, known: Iterator[str] | Mapping[str, Any]) -> None:
+def check_known(key: str, known: Iterable[str]) -> None:
     """Refuses a key that is not among `known`, with the nearest one."""
     names = list(known)
     if key not in names:
@@ -110,7 +112,7 @@ def check_values(config: Mapping[str, Any]) -> None:
             )
 
     at_least("training.batch_size", training["batch_size"], 1, unset=None)
-    at_least("training.num_steps", training["num_steps"], 0)
+    at_least("training.num_steps", training["num_steps"], 1, unset=None)
     at_least("training.log_every", training["log_every"], 1, unset=None)
     at_least("training.keep_last", training["keep_last"], 1, unset=None)
     for key in ("checkpoint", "sample", "evaluate", "keep"):
@@ -154,12 +156,11 @@ def build_system(config: Mapping[str, Any], cls: type | None = None) -> System:
         check_known(f"system.{key}", (f"system.{name}" for name in fields))
     if "dtype" in values:
         raise UserError("set the compute dtype as config.dtype, not in config.system")
+    hints = typing.get_type_hints(cls)
     for key, value in values.items():
-        if not _fits(value, fields[key].default):
-            raise UserError(
-                f"system.{key} = {value!r} has the wrong type: expected something like "
-                f"{fields[key].default!r}"
-            )
+        if not _fits(value, hints[key]):
+            wanted = str(fields[key].type).removeprefix("typing.")
+            raise UserError(f"system.{key} = {value!r} is not of type {wanted}")
     try:
         system = cls(**values, dtype=resolve(config["dtype"]))
     except (TypeError, ValueError) as error:
@@ -173,15 +174,23 @@ def build_system(config: Mapping[str, Any], cls: type | None = None) -> System:
     return system
 
 
-def _fits(value: Any, default: Any) -> bool:
-    """Whether `value` may stand where `default` stood."""
-    if value is None or default is None or default is dataclasses.MISSING:
-        return True
-    if isinstance(default, float) and not isinstance(value, bool):
-        return isinstance(value, int | float)
-    return isinstance(value, type(default)) and (
-        isinstance(value, bool) == isinstance(default, bool)
-    )
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether `value` is of the type of a field: plain, tuple, or a union of those."""
+    kind, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if kind in (typing.Union, types.UnionType):
+        return any(_fits(value, one) for one in arguments)
+    if kind is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if arguments[-1] is not Ellipsis and len(value) != len(arguments):
+            return False
+        wanted = arguments if arguments[-1] is not Ellipsis else arguments[:1]
+        return all(_fits(v, wanted[i % len(wanted)]) for i, v in enumerate(value))
+    if hint is types.NoneType or hint is None:
+        return value is None
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
 
 
 def stage_data(config: Mapping[str, Any], stage: str) -> dict[str, Any]:
