@@ -117,7 +117,8 @@ def test_files_that_are_no_statistics_are_named(tmp_path):
     path.write_bytes(b"no archive at all")
     with pytest.raises(UserError, match="cannot be read as .npz"):
         fid.load_statistics(path)
-    np.save(path.open("wb"), np.zeros(3))
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
     with pytest.raises(UserError, match="cannot be read as .npz"):
         fid.load_statistics(path)
     np.savez(path, mu=np.zeros(3))
