@@ -16,7 +16,8 @@ class BatchNorm(nn.Module):
     """Batch norm (Ioffe and Szegedy, 2015) over all axes but the last.
 
     A sharded batch is normalised as the whole batch. Running statistics live in the
-    collection `batch_stats` as `mean` and `var` (biased variance).
+    collection `batch_stats` as `mean` and `var`; a batch is normalised by its biased
+    variance, and its unbiased one enters the running average, as in torch and TF.
 
     Attributes:
       momentum: share of the old running statistics that an update keeps.
@@ -50,7 +51,9 @@ class BatchNorm(nn.Module):
             mean, var = _moments(x, tuple(range(first, x.ndim - 1)))
             if not self.is_initializing():
                 keep = self.momentum
-                for running, new in ((running_mean, mean), (running_var, var)):
+                count = x.size // mean.size
+                unbiased = var * (count / max(count - 1, 1))
+                for running, new in ((running_mean, mean), (running_var, unbiased)):
                     new = new if groups == 1 else jnp.mean(new, axis=0)
                     new = new.astype(running.value.dtype)
                     running.value = keep * running.value + (1.0 - keep) * new
