@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -73,6 +73,7 @@ class Pretrained:
     stages: tuple[str, ...] = ()
 
 
+@runtime_checkable
 class System(Protocol):
     """A published GAN method; see `jaxgan.systems`.
 
