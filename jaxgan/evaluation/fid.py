@@ -137,7 +137,7 @@ def load_statistics(
             f"FID statistics {str(path)!r} not found: pass an .npz with mu and sigma"
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(
