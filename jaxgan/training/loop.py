@@ -253,21 +253,27 @@ class _Trainer:
     def _first_batch(self, leg: Leg) -> dict[str, Any]:
         """The stage's first raw batch; also holds the task against the stage."""
         task = self._task(leg.stage.name)
-        raw = next(self._feed(task, leg.begin))
+        where = sharding.over_batch(self.mesh)
+        local = next(self._batches(task, leg.begin))
+        (raw,) = prefetch_to_device([local], where)
         batch = jax.eval_shape(task.preprocess, raw, root_key(0))
         check_batch(batch, leg.stage.batch_spec, f"stage {leg.stage.name!r}")
         return raw
 
+    def _batches(self, task: Any, step: int) -> Iterator[dict[str, np.ndarray]]:
+        """This process' raw batches from `step` on."""
+        return task.batches(
+            step,
+            self.settings["batch_size"],
+            jax.process_index(),
+            jax.process_count(),
+        )
+
     def _feed(self, task: Any, step: int) -> Iterator[dict[str, jax.Array]]:
-        """Global batches from `step` on."""
+        """Global batches from `step` on; the watch is told how long they take."""
 
         def timed() -> Iterator[dict[str, np.ndarray]]:
-            batches = task.batches(
-                step,
-                self.settings["batch_size"],
-                jax.process_index(),
-                jax.process_count(),
-            )
+            batches = self._batches(task, step)
             while True:
                 began = time.perf_counter()
                 raw = next(batches)

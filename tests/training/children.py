@@ -1,0 +1,161 @@
+"""`jaxgan train` on `Toy` in processes of its own, forked from one that has imported
+everything, so that each costs little."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import pathlib
+import resource
+import signal
+import sys
+import threading
+import time
+
+import jax
+
+import jaxgan.data
+from jaxgan import command
+from jaxgan import train as command_train
+from jaxgan.systems import registry
+from jaxgan.training import checkpoint, loop
+from tests.training import toy
+
+CONFIG = str(pathlib.Path(__file__).with_name("toy_config.py"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a child ended: its exit status (-9 if killed) and what it printed."""
+
+    code: int | None
+    out: str
+    err: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """What happens to a child.
+
+    Attributes:
+      kind: `batch`, `writing`, `committed` or `hand_over`: the moment of `signum`.
+      step: of the batch or checkpoint.
+      signum: the signal it sends itself.
+    """
+
+    kind: str
+    step: int = 0
+    signum: int = signal.SIGKILL
+
+
+def jaxgan_train(
+    workdir: pathlib.Path,
+    *flags: str,
+    fault: Fault | None = None,
+    devices: int = 1,
+    file_size: int | None = None,
+    timeout: float = 120,
+) -> Ended:
+    """Runs `jaxgan train --config=<toy> --workdir=... <flags>` to its end.
+
+    Args:
+      workdir: the run's directory; output goes to files beside it.
+      *flags: further arguments.
+      fault: what goes wrong.
+      devices: simulated ones.
+      file_size: bytes that the child may write to one file.
+      timeout: seconds.
+    """
+    process = start(workdir, *flags, fault=fault, devices=devices, file_size=file_size)
+    return wait(process, workdir, timeout)
+
+
+def start(workdir, *flags, fault=None, devices=1, file_size=None):
+    """Begins what `jaxgan_train` does."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    process = context.Process(
+        target=_main, args=(str(workdir), flags, fault, devices, file_size)
+    )
+    process.start()
+    return process
+
+
+def wait(process, workdir: pathlib.Path, timeout: float = 120) -> Ended:
+    """Waits for a child of `start`."""
+    process.join(timeout)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    out, err = (pathlib.Path(f"{workdir}.{name}") for name in ("out", "err"))
+    return Ended(
+        process.exitcode,
+        out.read_text() if out.exists() else "",
+        err.read_text() if err.exists() else "",
+    )
+
+
+def _main(workdir, flags, fault, devices, file_size) -> None:
+    for name, number in (("out", 1), ("err", 2)):
+        descriptor = os.open(f"{workdir}.{name}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        os.dup2(descriptor, number)
+    jax.config.update("jax_num_cpu_devices", devices)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    registry.SYSTEMS["toy"] = toy.Toy
+    registry.SYSTEMS["borrower"] = toy.Borrower
+    jaxgan.data.make_task = toy.make_task
+    if file_size is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    if fault is not None:
+        _arm(pathlib.Path(workdir) / "checkpoints", fault)
+    given = [] if any(f.startswith("--config=") for f in flags) else [CONFIG]
+    arguments = [f"--config={c}" for c in given] + [f"--workdir={workdir}", *flags]
+    try:
+        command.run(command_train.main, ["jaxgan train", *arguments])
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _arm(checkpoints: pathlib.Path, fault: Fault) -> None:
+    def strike() -> None:
+        os.kill(os.getpid(), fault.signum)
+
+    def when(condition) -> None:
+        while not condition():
+            time.sleep(0.0005)
+        strike()
+
+    def any_temporary() -> bool:
+        return any(
+            p.name.startswith(f"{fault.step}.") for p in checkpoints.glob("*tmp*")
+        )
+
+    if fault.kind == "batch":
+        toy.on_batch = lambda step: step == fault.step and strike()
+    elif fault.kind == "hand_over":
+        enter = loop._Trainer._enter
+
+        def entered(self, leg, state, raw):
+            state = enter(self, leg, state, raw)
+            if leg.begin:
+                strike()
+            return state
+
+        loop._Trainer._enter = entered
+    else:
+        seen = {
+            "writing": any_temporary,
+            "committed": (checkpoints / str(fault.step)).exists,
+        }[fault.kind]
+        save = checkpoint.Checkpoints.save
+
+        def saving(self, state, *rest):
+            if int(state.step) == fault.step:
+                threading.Thread(target=when, args=(seen,), daemon=True).start()
+            save(self, state, *rest)
+            if int(state.step) == fault.step:
+                time.sleep(20)  # the signal ends this
+
+        checkpoint.Checkpoints.save = saving
