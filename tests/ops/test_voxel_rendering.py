@@ -64,16 +64,48 @@ def test_a_full_grid_just_fits(azimuth, elevation):
     assert not border.any() and seen.mean() > 0.25
 
 
-def test_top_is_brighter_than_sides_and_the_shadow_darkens_the_floor():
+def _away_from_object(picture):
+    """Floor and background at least three pixels from the object's edge."""
+    seen = np.pad(_object_pixels(picture), 3)
+    shape = picture.shape[:2]
+    near = [
+        seen[i : i + shape[0], j : j + shape[1]] for i in range(7) for j in range(7)
+    ]
+    return ~np.any(near, axis=0)
+
+
+def test_top_is_brighter_than_the_sides():
     picture = np.asarray(render(_grid(((4, 8), (4, 8), (0, 6))), 45.0, 30.0, size=64))[
         0
     ]
-    seen = _object_pixels(picture)
-    top_row = np.flatnonzero(seen.any(axis=1))[0]
+    top_row = np.flatnonzero(_object_pixels(picture).any(axis=1))[0]
     top, left, right = picture[top_row + 4, 32], picture[42, 26], picture[42, 38]
     assert top.sum() > left.sum() + 0.1 > right.sum() + 0.2
-    floor = np.where(seen[..., None], np.nan, picture)
-    assert np.nanmin(floor) < picture[0, 0].min() - 0.1
+
+
+def test_shadow_falls_on_the_floor_to_the_right():
+    picture = np.asarray(render(_grid(((4, 8), (4, 8), (0, 6))), 45.0, 30.0, size=64))[
+        0
+    ]
+    floor = np.where(_away_from_object(picture), picture.sum(axis=-1), np.nan)
+    left, right = np.nanmin(floor[:, :32]), np.nanmin(floor[:, 32:])
+    # On the left the block hides a part of the sky, on the right the sun as well.
+    assert right < left - 0.1 and left < picture[0, 0].sum() - 0.1
+
+
+def test_a_plate_shades_what_lies_below_it():
+    pillar, plate = ((5, 7), (5, 7), (0, 8)), ((1, 11), (1, 11), (8, 10))
+    bare, covered = (
+        np.asarray(render(_grid(*boxes), 45.0, 25.0, size=64))[0]
+        for boxes in ([pillar], [pillar, plate])
+    )
+    place = np.s_[40:44, 32]  # on the pillar, below the plate
+    assert covered[place].mean() < bare[place].mean() - 0.15
+    # What stands below the plate takes no light from its top.
+    edge = _object_pixels(covered)
+    top = np.flatnonzero(edge.any(axis=1))[0] + 6
+    single = np.asarray(render(_grid(plate), 45.0, 25.0, size=64))[0]
+    np.testing.assert_allclose(covered[top, 32], single[top, 32], atol=0.02)
 
 
 def test_faces_of_a_convex_block_are_free_of_rounding_noise():
