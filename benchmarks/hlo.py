@@ -11,6 +11,8 @@ import collections
 import math
 import re
 
+import jax
+import jax.numpy as jnp
 from jax.stages import Compiled
 
 _INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*)$")
@@ -160,3 +162,60 @@ def _taps(size, window, out, *, low, stride, lhs_dilation, rhs_dilation) -> int:
         o * stride + k * rhs_dilation - low for o in range(out) for k in range(window)
     )
     return sum(0 <= p < length and p % lhs_dilation == 0 for p in positions)
+
+
+class Pieces:
+    """Flops of single passes of a system's networks, each compiled alone.
+
+    The sum of a step's passes is the least that the algorithm can cost.
+
+    Attributes:
+      networks: `{network: module}`.
+      state: the state (or its shapes) that holds their parameters.
+    """
+
+    def __init__(self, networks, state):
+        self.networks, self.state = networks, state
+        self._known: dict[tuple, float] = {}
+
+    def forward(self, name: str, *inputs) -> float:
+        """One forward pass; inputs are arrays or shape structs."""
+        return self._count(name, inputs, None)
+
+    def to_params(self, name: str, *inputs) -> float:
+        """Forward, and backward to the parameters."""
+        return self._count(name, inputs, 0)
+
+    def to_inputs(self, name: str, *inputs) -> float:
+        """Forward, and backward to the first input."""
+        return self._count(name, inputs, 1)
+
+    def to_both(self, name: str, *inputs) -> float:
+        """Forward, and backward to the parameters and the first input."""
+        return self._count(name, inputs, (0, 1))
+
+    def _count(self, name: str, inputs: tuple, wrt) -> float:
+        shapes = tuple((tuple(x.shape), str(x.dtype)) for x in inputs)
+        if (name, shapes, wrt) not in self._known:
+            module, stats = self.networks[name], self.state.stats[name]
+
+            def scalar(params, x, rest, stats, key):
+                out = module.apply(
+                    {"params": params, **stats},
+                    x,
+                    *rest,
+                    train=True,
+                    mutable=list(stats) or False,
+                    rngs={"dropout": key},
+                )
+                out = out[0] if stats else out
+                leaves = jax.tree.leaves(out)
+                return sum(jnp.sum(jnp.square(leaf)) for leaf in leaves)
+
+            fn = scalar if wrt is None else jax.grad(scalar, wrt)
+            first, *rest = inputs
+            lowered = jax.jit(fn).lower(
+                self.state.params[name], first, tuple(rest), stats, jax.random.key(0)
+            )
+            self._known[name, shapes, wrt] = flops(lowered.compile())
+        return self._known[name, shapes, wrt]

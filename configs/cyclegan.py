@@ -104,6 +104,7 @@ def get_config(variant: str = "horse2zebra") -> ConfigDict:
     elif variant == "demo":
         # Red scenes and green ones, 32 px; a few minutes on two CPU cores.
         config.data.source = "synthetic:shapes"
+        config.data.fields = ("style_a", "style_b")
         config.data.image_size = config.data.load_size = 32
         config.system.image_size = 32
         config.system.num_blocks = 2
@@ -121,6 +122,7 @@ def get_config(variant: str = "horse2zebra") -> ConfigDict:
         config.evaluation.num_examples = 64
     elif variant == "tiny" or variant in STRUCTURES:
         config.data.source = "synthetic:shapes"
+        config.data.fields = ("style_a", "style_b")
         config.data.image_size = config.data.load_size = 32
         config.system.image_size = 32
         config.system.num_blocks = 1

@@ -105,6 +105,7 @@ def get_config(variant: str = "facades") -> ConfigDict:
     elif variant == "demo":
         # 64 px from sketches of shapes; about three minutes on two CPU cores.
         config.data.source = "synthetic:shapes"
+        config.data.fields = ("edges", "filled")
         config.data.image_size = config.data.load_size = 64
         config.data.flip = False  # the light comes from one side
         config.system.image_size = 64
@@ -121,6 +122,7 @@ def get_config(variant: str = "facades") -> ConfigDict:
         config.evaluation.num_examples = 64
     elif variant == "tiny" or variant in STRUCTURES:
         config.data.source = "synthetic:shapes"
+        config.data.fields = ("edges", "filled")
         config.data.image_size = config.data.load_size = 32
         config.data.flip = False
         config.system.image_size = 32

@@ -1,0 +1,261 @@
+"""pix2pix: its specification's acceptance checks."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import hlo
+from jaxgan import core
+from jaxgan.data import make_task
+from jaxgan.networks.patchgan import PatchDiscriminator, PixelDiscriminator
+from jaxgan.networks.resnet import ResNetGenerator
+from jaxgan.networks.unet import UNet
+from jaxgan.systems.pix2pix import Pix2Pix
+from tests import cases
+
+TINY = cases.build("pix2pix", "tiny")
+
+
+def count(network, *shape) -> int:
+    variables = jax.eval_shape(
+        lambda: network.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False)
+    )
+    return sum(math.prod(x.shape) for x in jax.tree.leaves(variables["params"]))
+
+
+def start(system, batch=None, seed=0):
+    batch = batch or cases.random_batch(system.stages[0], 4)
+    state = jax.jit(system.init)(jax.random.key(seed), batch, {})
+    return state, batch, jax.jit(system.step)
+
+
+@pytest.mark.parametrize(
+    ("network", "channels", "size", "parameters"),
+    [
+        (UNet(), 3, 256, 54_413_955),
+        (UNet(norm="instance"), 3, 256, 54_409_603),
+        (UNet(num_downs=7), 3, 128, 41_828_995),
+        (UNet(num_downs=7, norm="instance"), 3, 128, 41_825_667),
+        (UNet(out_channels=2), 1, 256, 54_409_858),
+        (UNet(skips=False), 3, 256, 39_075_459),
+        (ResNetGenerator(norm="batch"), 3, 256, 11_383_427),
+        (ResNetGenerator(norm="batch", num_blocks=6), 3, 256, 7_841_411),
+        (PatchDiscriminator(), 6, 256, 2_768_705),
+        (PatchDiscriminator(), 3, 256, 2_765_633),
+        (PatchDiscriminator(num_layers=1), 6, 256, 139_585),
+        (PatchDiscriminator(num_layers=2), 6, 256, 666_433),
+        (PatchDiscriminator(num_layers=4), 6, 256, 6_964_033),
+        (PatchDiscriminator(num_layers=5), 6, 256, 11_159_361),
+        (PixelDiscriminator(), 6, 256, 9_024),
+        (PixelDiscriminator(norm="instance"), 6, 256, 8_897),
+    ],
+)
+def test_check_01_parameter_counts(network, channels, size, parameters):
+    assert count(network, size, size, channels) == parameters
+
+
+def test_check_02_shapes_and_range_at_full_size():
+    system = Pix2Pix()
+    batch = {k: jax.ShapeDtypeStruct((2, 256, 256, 3), jnp.float32) for k in ("a", "b")}
+    state = jax.eval_shape(system.init, jax.random.key(0), batch, {})
+    fixed = core.Fixed(state.params, state.stats, {})
+
+    def outputs(fixed, a, key):
+        fake, _ = system._generate(
+            fixed.params["generator"], fixed.stats["generator"], a, key
+        )
+        logits, _ = core.forward(
+            system.networks()["discriminator"],
+            fixed.params["discriminator"],
+            fixed.stats["discriminator"],
+            system._judged(a, fake),
+            train=True,
+        )
+        return fake, logits
+
+    fake, logits = jax.eval_shape(outputs, fixed, batch["a"], jax.random.key(0))
+    assert fake.shape == (2, 256, 256, 3) and logits.shape == (2, 30, 30, 1)
+
+
+def test_check_05_gradients_reach_only_their_player():
+    state, batch, step = start(TINY)
+    fixed = core.Fixed(state.params, state.stats, {})
+    key = jax.random.key(1)
+
+    def judged(generator):
+        moved = fixed.replace(params={**fixed.params, "generator": generator})
+        trained = {"discriminator": state.params["discriminator"]}
+        # The update differentiates `trained` alone: the fake is data to it.
+        return jax.grad(
+            lambda t: TINY.discriminator_loss(
+                t, moved, batch["a"], batch["b"], key=key
+            )[0]
+        )(trained)
+
+    assert set(judged(state.params["generator"])) == {"discriminator"}
+    only_generator = {"generator": state.params["generator"]}
+    loss = TINY.generator_loss
+    grads = jax.jit(
+        jax.grad(lambda t: loss(t, fixed, batch["a"], batch["b"], key=key)[0])
+    )(only_generator)
+    assert float(core.global_norm(grads["generator"])) > 0
+
+
+def test_check_05_the_generator_meets_the_updated_discriminator():
+    # A rate that moves the discriminator far in one step.
+    system = dataclasses.replace(TINY, learning_rate=0.05, dropout_layers=())
+    state, batch, step = start(system)
+    key = jax.random.key(1)
+    after, metrics = step(state, {}, batch, key)
+
+    def adversarial(discriminator):
+        fixed = core.Fixed(
+            {**state.params, "discriminator": discriminator}, state.stats, {}
+        )
+        _, out = system.generator_loss(
+            {"generator": state.params["generator"]},
+            fixed,
+            batch["a"],
+            batch["b"],
+            key=key,
+        )
+        return float(out.metrics["adversarial"])
+
+    seen = float(metrics["loss/generator/adversarial"])
+    assert seen == pytest.approx(adversarial(after.params["discriminator"]), rel=1e-4)
+    assert seen != pytest.approx(adversarial(state.params["discriminator"]), rel=1e-2)
+
+
+def test_check_06_only_the_paper_s_sampling_depends_on_the_key():
+    system = dataclasses.replace(TINY, dropout_layers=(1, 2))
+    state, batch, _ = start(system)
+
+    def run(sampling, seed):
+        inputs = {"image": batch["a"], "sampling": sampling}
+        out = system.translate(state.variables(), {}, inputs, jax.random.key(seed))
+        return np.asarray(out["image"])
+
+    np.testing.assert_array_equal(run("paper", 0), run("paper", 0))
+    assert np.abs(run("paper", 0) - run("paper", 1)).max() > 1e-6
+    for sampling in ("eval", "deterministic"):
+        np.testing.assert_array_equal(run(sampling, 0), run(sampling, 1))
+    assert np.abs(run("eval", 0) - run("deterministic", 0)).max() > 1e-6
+
+
+def test_the_official_dropout_drops_layers_two_to_four_at_256_px():
+    assert Pix2Pix().networks()["generator"].dropout_layers == (2, 3, 4)
+    assert Pix2Pix(image_size=128).networks()["generator"].dropout_layers == (2, 3)
+    lua = Pix2Pix(dropout_layers=(1, 2, 3))
+    assert lua.networks()["generator"].dropout_layers == (1, 2, 3)
+
+
+def test_an_image_s_translation_is_independent_of_its_batch_mates():
+    system = dataclasses.replace(TINY, norm_groups=1)
+    state, batch, _ = start(system)
+    inputs = {"image": batch["a"], "sampling": "deterministic"}
+    key = jax.random.key(0)
+    together = system.translate(state.variables(), {}, inputs, key)["image"]
+    alone = system.translate(
+        state.variables(), {}, inputs | {"image": batch["a"][:1]}, key
+    )["image"]
+    np.testing.assert_allclose(together[:1], alone, atol=1e-5)
+
+
+def test_microbatches_change_nothing_where_every_image_is_normalised_alone():
+    # SGD: Adam would blow rounding noise up to full steps.
+    import optax
+
+    def sgd(microbatches):
+        system = dataclasses.replace(
+            TINY, microbatches=microbatches, norm="instance", dropout_layers=()
+        )
+        players = {
+            n: core.player((n,), optax.identity(), 0.01) for n in system.optimizers()
+        }
+        twin = type("Twin", (Pix2Pix,), {"optimizers": lambda self: players})
+        return twin(
+            **{f.name: getattr(system, f.name) for f in dataclasses.fields(system)}
+        )
+
+    results = []
+    for microbatches in (1, 2):
+        state, batch, step = start(sgd(microbatches))
+        results.append(jax.device_get(step(state, {}, batch, jax.random.key(1))))
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, atol=1e-4, rtol=1e-4), *results
+    )
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_the_step_executes_the_minimum_of_flops(norm):
+    system = Pix2Pix(image_size=64, num_downs=5, norm=norm)
+    stage = system.stages[0]
+    batch = {
+        k: jax.ShapeDtypeStruct((2, *s.shape), jnp.float32)
+        for k, s in stage.batch_spec.items()
+    }
+    key = jax.random.key(0)
+    state = jax.eval_shape(system.init, key, batch, {})
+    step = jax.jit(system.step).lower(state, {}, batch, key).compile()
+    networks = system.networks()
+    piece = hlo.Pieces(networks, state)
+    image = batch["a"]
+    pair = jax.ShapeDtypeStruct((2, 64, 64, 6), jnp.float32)
+    minimum = (
+        piece.to_params("generator", image)
+        + 2 * piece.to_params("discriminator", pair)
+        + piece.to_inputs("discriminator", pair)
+    )
+    assert hlo.flops(step) <= 1.05 * minimum
+    assert not hlo.reversed_map_sized_windows(step)
+
+
+@pytest.mark.slow
+@pytest.mark.picked
+def test_check_09_learning_from_sketches():
+    """Held-out L1 far below the mean image's, and a discriminator that reads x."""
+    system = Pix2Pix(
+        image_size=32,
+        num_downs=5,
+        generator_channels=16,
+        discriminator_channels=16,
+        num_layers=2,
+        constant_steps=1000,
+    )
+    data = {"task": "paired", "source": "synthetic:shapes", "image_size": 32}
+    data |= {"load_size": 32, "flip": False, "fields": ("edges", "filled")}
+    train = make_task(data, split="train", seed=0)
+    test = make_task(data, split="test", seed=0)
+    held_out = jax.tree.map(
+        jnp.asarray, test.preprocess(test.examples(range(64)), None)
+    )
+    batches = train.batches(0, 8)
+    prepare = jax.jit(train.preprocess)
+    key = jax.random.key(0)
+    batch = prepare(next(batches), key)
+    state, _, step = start(system, batch)
+    step = jax.jit(system.step, donate_argnums=0)
+    mean = jnp.mean(batch["b"], axis=0, keepdims=True)
+    for i in range(400):
+        batch = prepare(next(batches), key)
+        mean += (jnp.mean(batch["b"], axis=0, keepdims=True) - mean) / (i + 2)
+        state, _ = step(state, {}, batch, jax.random.fold_in(key, i))
+    inputs = {"image": held_out["a"], "sampling": "paper"}
+    prediction = system.translate(state.variables(), {}, inputs, key)["image"]
+    error = float(jnp.mean(jnp.abs(prediction - held_out["b"])))
+    trivial = float(jnp.mean(jnp.abs(mean - held_out["b"])))
+    assert error < 0.6 * trivial, (error, trivial)
+
+    def logit(a, b):
+        pair = system._judged(a, b)
+        network = system.networks()["discriminator"]
+        variables = state.variables()["discriminator"]
+        return float(jnp.mean(core.predict(network, variables, pair, train=True)))
+
+    right = logit(held_out["a"], held_out["b"])
+    wrong = logit(held_out["a"], jnp.roll(held_out["b"], 1, axis=0))
+    assert right - wrong > 0.2, (right, wrong)
