@@ -177,7 +177,8 @@ def test_a_patchgan_written_out_agrees_with_the_official_one_and_its_gradients()
             logits = _patchgan(tree, pair)
             return jnp.mean(jnp.logaddexp(0.0, -logits)), logits
 
-        (loss, logits), gradients = jax.value_and_grad(real_term, has_aux=True)(tree)
+        value_and_gradients = jax.jit(jax.value_and_grad(real_term, has_aux=True))
+        (loss, logits), gradients = value_and_gradients(tree)
         compare.check(record["outputs"]["logits_real"], logits, rtol=1e-11)
         compare.check_scalars(record["losses"]["old"], {"D_real": loss}, rtol=1e-12)
         # The half of D's loss that comes from the real pair.
