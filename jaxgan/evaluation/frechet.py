@@ -95,9 +95,9 @@ def update(
     count, mean, remainder, gram = jax.device_get(chunk_moments(features, weight))
     if count == 0:
         return acc
-    shift = np.asarray(remainder, np.float64) / count
-    m2 = np.asarray(gram, np.float64) - np.outer(shift, shift) * count
-    return merge(acc, Moments(int(count), mean.astype(np.float64) + shift, m2))
+    # The Gram matrix may stay about the rounded mean: that is an error of second order.
+    mean = mean.astype(np.float64) + remainder.astype(np.float64) / count
+    return merge(acc, Moments(int(count), mean, gram.astype(np.float64)))
 
 
 def from_features(features: Float[np.ndarray, "n d"]) -> Moments:

@@ -65,19 +65,32 @@ def test_moments_are_those_of_the_collected_features(monkeypatch, chunk_rows):
     np.testing.assert_allclose(streamed.m2, exact.m2, rtol=1e-5, atol=1)
 
 
-def test_check_01_short_streams_are_summed_in_float64():
-    x, y = vectors.features()  # x spans 2 of 3 dimensions
+def lookup(params, images):
+    """Row number `image` of a table."""
+    return params[images[:, 0, 0, 0].astype(int)]
+
+
+def test_check_01_distance_of_streamed_features():
     images = np.arange(6, dtype=np.uint8)[:, None, None, None]
     moments = [
-        features.moments(
-            lambda params, images: params[images[:, 0, 0, 0].astype(int)],
-            jnp.asarray(table, jnp.float32),
-            [images],
-            batch_size=4,
-        )
-        for table in (x, y)
+        features.moments(lookup, jnp.asarray(x, jnp.float32), [images], batch_size=4)
+        for x in vectors.features()
     ]
     assert frechet.distance(*moments) == pytest.approx(0.7899533, rel=1e-6)
+
+
+def test_streams_with_fewer_images_than_dimensions_are_summed_in_float64():
+    random = np.random.default_rng(0)
+    mix = random.normal(size=(96, 96)) * np.linspace(0, 1, 96) ** 2
+    table = (random.normal(size=(30, 96)) @ mix).clip(0).astype(np.float32)
+    reference = frechet.from_features((random.normal(size=(2000, 96)) @ mix).clip(0))
+    images = np.arange(30, dtype=np.uint8)[:, None, None, None]
+    streamed = features.moments(lookup, jnp.asarray(table), [images], batch_size=8)
+    exact = frechet.distance(frechet.from_features(table), reference)
+    assert frechet.distance(streamed, reference) == pytest.approx(exact, rel=1e-9)
+    # What float32 sums on the device would have made of it.
+    device = frechet.update(frechet.empty(96), table)
+    assert frechet.distance(device, reference) != pytest.approx(exact, rel=1e-5)
 
 
 def test_one_network_is_compiled_once_for_all_batches_and_calls():
