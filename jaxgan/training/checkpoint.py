@@ -22,8 +22,10 @@ from jaxgan.core.state import TrainState
 from jaxgan.training.writer import is_remote
 
 FORMAT_VERSION = 1
-_NETWORKS = ("params", "stats", "ema")
-_PROCEDURE = ("step", "stage_step", "opt_state", "memory")
+_ITEMS = {
+    "networks": ("params", "stats", "ema"),
+    "procedure": ("step", "stage_step", "opt_state", "memory"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +35,13 @@ class About:
     Attributes:
       step: updates done.
       stage: the stage that made the last of them.
-      digest: of all arrays, see `digest`.
+      digests: of the arrays of `networks` and of `procedure`, see `digest`.
       format_version: of the layout.
     """
 
     step: int
     stage: str
-    digest: int
+    digests: dict[str, int]
     format_version: int = FORMAT_VERSION
 
 
@@ -96,7 +98,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """All committed steps, ascending."""
-        return sorted(self._manager.all_steps())
+        return committed(self._directory)
 
     def save(
         self,
@@ -118,7 +120,8 @@ class Checkpoints:
                 f"step {step}: {bad[0]} is not finite, so no checkpoint was written; "
                 f"{self._last()}; lower the learning rate or set dtype=float32"
             )
-        about = About(step=step, stage=stage, digest=digest(state))
+        digests = {item: digest(_part(state, names)) for item, names in _ITEMS.items()}
+        about = About(step=step, stage=stage, digests=digests)
         if metrics is not None and self._best_metric not in metrics:
             metrics = None
         with self._disk(step):
@@ -126,9 +129,11 @@ class Checkpoints:
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
-                    networks=ocp.args.StandardSave(_part(state, _NETWORKS)),
-                    procedure=ocp.args.StandardSave(_part(state, _PROCEDURE)),
                     about=ocp.args.JsonSave(dataclasses.asdict(about)),
+                    **{
+                        item: ocp.args.StandardSave(_part(state, names))
+                        for item, names in _ITEMS.items()
+                    },
                 ),
                 metrics=None if metrics is None else dict(metrics),
             )
@@ -158,10 +163,8 @@ class Checkpoints:
         problem, unreadable = "", []
         for step in reversed(self.steps()):
             try:
-                about = read_about(self._manager, step)
-                state = self._read(step, abstract(about))
-                if digest(state) != about.digest:
-                    raise ValueError("its contents are not those that were written")
+                about = read_about(self._directory, step)
+                state = _read_state(self._directory, about, abstract(about))
             except UserError:
                 raise
             except Exception as error:  # orbax raises whatever its layers raise
@@ -182,16 +185,6 @@ class Checkpoints:
                 "remove the run's directory to start anew"
             )
         return None
-
-    def _read(self, step: int, abstract: TrainState) -> TrainState:
-        parts = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                networks=ocp.args.StandardRestore(_part(abstract, _NETWORKS)),
-                procedure=ocp.args.StandardRestore(_part(abstract, _PROCEDURE)),
-            ),
-        )
-        return TrainState(**parts["networks"], **parts["procedure"])
 
     def close(self) -> None:
         """Ends the writer's threads; nothing may be pending."""
@@ -225,20 +218,26 @@ class _Disk:
             ) from error
 
 
-def read_about(manager: ocp.CheckpointManager, step: int) -> About:
+def committed(directory: epath.PathLike) -> list[int]:
+    """The steps of all whole checkpoints, ascending."""
+    return sorted(ocp.utils.checkpoint_steps(epath.Path(directory)))
+
+
+def read_about(directory: epath.PathLike, step: int) -> About:
     """What checkpoint `step` says of itself.
 
     Raises:
       UserError: if another version of the library wrote it.
     """
-    found = manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))
-    version = found["about"]["format_version"]
+    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+        found = reader.restore(epath.Path(directory) / str(step) / "about")
+    version = found["format_version"]
     if version != FORMAT_VERSION:
         raise UserError(
-            f"checkpoint {step} in {manager.directory} has format {version}, this "
-            f"version of jaxgan reads {FORMAT_VERSION}: use the version that wrote it"
+            f"checkpoint {step} in {directory} has format {version}, this version of "
+            f"jaxgan reads {FORMAT_VERSION}: use the version that wrote it"
         )
-    return About(**found["about"])
+    return About(**found)
 
 
 def read_networks(
@@ -253,45 +252,53 @@ def read_networks(
     Raises:
       UserError: if there is none, or none that can be read.
     """
-    directory = epath.Path(directory)
-    if not directory.exists():
-        raise UserError(f"no checkpoints in {directory}: is it a run's directory?")
-    with ocp.CheckpointManager(
-        directory, options=ocp.CheckpointManagerOptions(read_only=True, create=False)
-    ) as manager:
-        steps = sorted(manager.all_steps())
-        if step is not None:
-            if step not in steps:
-                known = ", ".join(map(str, steps)) or "none"
-                raise UserError(f"no checkpoint {step} in {directory}; it has: {known}")
-            steps = [step]
-        problem = ""
-        for candidate in reversed(steps):
-            try:
-                about = read_about(manager, candidate)
-                networks = _read_whole(manager, candidate, directory)
-                return networks, about
-            except UserError:
-                raise
-            except Exception as error:
-                problem = problem or f": {_first_line(error)}"
-                logging.warning("checkpoint %d is damaged: %s", candidate, error)
-    raise UserError(f"no checkpoint in {directory} can be read{problem}")
+    steps = committed(directory)
+    if not steps:
+        raise UserError(f"no checkpoint in {directory}: has that run saved one yet?")
+    if step is not None and step not in steps:
+        known = ", ".join(map(str, steps))
+        raise UserError(f"no checkpoint {step} in {directory}; it has: {known}")
+    problem = ""
+    for candidate in reversed(steps if step is None else [step]):
+        try:
+            about = read_about(directory, candidate)
+            return _read_whole(epath.Path(directory), about), about
+        except UserError:
+            raise
+        except Exception as error:  # orbax raises whatever its layers raise
+            problem = problem or _first_line(error)
+            logging.warning("checkpoint %d is damaged: %s", candidate, problem)
+    raise UserError(f"no checkpoint in {directory} can be read ({problem})")
 
 
-def _read_whole(
-    manager: ocp.CheckpointManager, step: int, directory: epath.Path
-) -> dict[str, Any]:
+def _read_whole(directory: epath.Path, about: About) -> dict[str, Any]:
     """The networks without knowing their shapes: those that the checkpoint names."""
-    metadata = manager.item_metadata(step)["networks"]
+    path = directory / str(about.step) / "networks"
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    handler = ocp.StandardCheckpointHandler()
     abstract = jax.tree.map(
-        lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=device), metadata.tree
+        lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=device),
+        handler.metadata(path).tree,
     )
-    found = manager.restore(
-        step, args=ocp.args.Composite(networks=ocp.args.StandardRestore(abstract))
-    )
-    return dict(found["networks"])
+    with ocp.Checkpointer(handler) as reader:
+        return _checked(reader.restore(path, abstract), about, "networks")
+
+
+def _read_state(
+    directory: epath.Path, about: About, abstract: TrainState
+) -> TrainState:
+    path, parts = directory / str(about.step), {}
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+        for item, names in _ITEMS.items():
+            found = reader.restore(path / item, _part(abstract, names))
+            parts |= _checked(found, about, item)
+    return TrainState(**parts)
+
+
+def _checked(found: Any, about: About, item: str) -> dict[str, Any]:
+    if digest(found) != about.digests[item]:
+        raise ValueError(f"its {item} are not what was written")
+    return dict(found)
 
 
 def _remove_remains(directory: epath.Path) -> None:
@@ -322,10 +329,10 @@ def _own_parts(x: Any) -> list[np.ndarray]:
     return [np.asarray(s.data) for s in x.addressable_shards if s.replica_id == 0]
 
 
-def digest(state: TrainState) -> int:
+def digest(tree: Any) -> int:
     """A checksum of all arrays that does not depend on how they are sharded."""
     total = 0
-    for i, leaf in enumerate(jax.tree.leaves(state)):
+    for i, leaf in enumerate(jax.tree.leaves(tree)):
         for part in _own_parts(leaf):
             words = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
             words = np.pad(words, (0, -words.size % 4)).view(np.uint32)
