@@ -1,0 +1,183 @@
+"""LPIPS and its two small trunks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from jaxgan.core.errors import UserError
+from jaxgan.pretrained import (
+    LPIPS,
+    LoadedWeights,
+    LPIPSWeights,
+    import_file,
+    load_weights,
+    probe_image,
+)
+from jaxgan.pretrained.alexnet import AlexNet
+from jaxgan.pretrained.loading import expected_variables
+from jaxgan.pretrained.lpips_heads import CHANNELS
+from jaxgan.pretrained.registry import find
+from jaxgan.pretrained.squeezenet import SqueezeNet
+from tests.pretrained.support import (
+    apply,
+    matches,
+    parameter_count,
+    probe_file,
+    probe_weights,
+)
+
+TRUNKS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet"}
+
+
+@pytest.fixture(scope="module")
+def trunks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trunks")
+    return {
+        trunk: probe_weights(name, folder, "torchvision")
+        for trunk, name in TRUNKS.items()
+    }
+
+
+def heads(trunk, value=1.0):
+    """Heads of one value everywhere; 1 is LPIPS without heads."""
+    spec = find(f"lpips_{trunk}")
+    variables = jax.tree.map(
+        lambda leaf: jnp.full(leaf.shape, value),
+        expected_variables(spec.network, *spec.inputs),
+    )
+    return LoadedWeights(variables, f"lpips_{trunk}", "torchvision", "", "test")
+
+
+@pytest.fixture(scope="module")
+def pair():
+    x = probe_image(2, 64, 64)
+    return jnp.asarray(x), jnp.asarray(0.8 * x[:, :, ::-1])
+
+
+def test_check_01_parameter_counts():
+    picture = (1, 64, 64, 3)
+    alexnet = expected_variables(AlexNet(taps=("relu5",)), picture)
+    assert parameter_count(alexnet) == 2_469_696
+    alexnet = expected_variables(AlexNet(taps=("logits",)), picture)
+    assert parameter_count(alexnet) == 61_100_840
+    assert parameter_count(expected_variables(SqueezeNet(), picture)) == 722_496
+    counts = {"alex": 1_152, "vgg": 1_472, "squeeze": 2_240}
+    assert {k: parameter_count(heads(k).variables) for k in counts} == counts
+
+
+def test_check_02_probe_rows_of_alexnet(trunks, pair):
+    features = apply(AlexNet(), trunks["alex"], pair[0])
+    shapes = [features[f"relu{i}"].shape[1:] for i in (1, 2, 5)]
+    assert shapes == [(15, 15, 64), (7, 7, 192), (3, 3, 256)]
+    first = (0.860635, 0.008913, 2.899238)
+    assert matches(features["relu1"], 0.639934, 0.931401, first)
+    assert matches(features["relu2"], 1.22043, 1.746, (1.984662, 3.825858, 0))
+    first = (1.935958, 1.533604, 2.612540)
+    assert matches(features["relu5"], 1.14606, 1.68005, first)
+
+
+def test_check_02_probe_rows_of_squeezenet(trunks, pair):
+    features = apply(SqueezeNet(), trunks["squeeze"], pair[0])
+    shapes = [features[tap].shape[1:] for tap in ("relu1", "fire3", "fire9")]
+    assert shapes == [(31, 31, 64), (15, 15, 128), (3, 3, 512)]
+    first = (2.003105, 0.134365, 2.883523)
+    assert matches(features["relu1"], 0.563247, 0.887374, first)
+    assert matches(features["fire3"], 0.425993, 0.674573, (0, 1.249935, 0.011696))
+    assert matches(features["fire9"], 0.389099, 0.586341, (0, 0, 0))
+
+
+def test_distance_without_heads_has_the_published_probe_values(trunks, pair):
+    weights = LPIPSWeights(trunks["alex"], heads("alex"))
+    np.testing.assert_allclose(LPIPS()(weights, *pair), (1.52907, 1.56891), rtol=1e-4)
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_distance_is_symmetric_and_zero_on_equal_pictures(trunk, trunks, pair):
+    lpips, (x, y) = LPIPS(trunk), pair
+    weights = LPIPSWeights(trunks[trunk], heads(trunk))
+    distance = jax.jit(lpips)
+    np.testing.assert_array_equal(distance(weights, x, x), 0)
+    np.testing.assert_allclose(
+        distance(weights, x, y), distance(weights, y, x), rtol=1e-6
+    )
+    assert distance(weights, x, y).min() > 0.1
+
+
+def test_distance_is_the_published_formula_with_weighted_channels(trunks, pair):
+    generator = np.random.default_rng(0)
+    weights = {
+        f"lin{i}": generator.random(c).astype(np.float32)
+        for i, c in enumerate(CHANNELS["alex"])
+    }
+    params = {
+        k: {"kernel": jnp.asarray(w[None, None, :, None])} for k, w in weights.items()
+    }
+    loaded = LoadedWeights({"params": params}, "lpips_alex", "torchvision", "", "")
+    taps = [apply(AlexNet(), trunks["alex"], image) for image in pair]
+    expected = np.zeros(2)
+    for i, w in enumerate(weights.values()):
+        a, b = (np.asarray(t[f"relu{i + 1}"], np.float64) for t in taps)
+        a, b = (f / (np.sqrt((f**2).sum(-1, keepdims=True)) + 1e-10) for f in (a, b))
+        expected += (w * (a - b) ** 2).sum(-1).mean((1, 2))
+    actual = LPIPS()(LPIPSWeights(trunks["alex"], loaded), *pair)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+def test_fast_mean_over_pairs_equals_explicit_pairs(trunks, pair):
+    lpips = LPIPS()
+    weights = LPIPSWeights(trunks["alex"], heads("alex", 0.3))
+    images = jnp.concatenate([pair[0], pair[1][:1]])
+    i, j = np.triu_indices(len(images), 1)
+    explicit = lpips(weights, images[i], images[j]).mean()
+    np.testing.assert_allclose(
+        lpips.mean_pairwise(weights, images), explicit, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    "style", ["lin{}.model.1.weight", "lpips_weights.{}.main.1.weight"]
+)
+def test_heads_are_imported_under_both_published_names(style, tmp_path):
+    arrays = {
+        style.format(i): np.full((1, c, 1, 1), i + 1, np.float32)
+        for i, c in enumerate(CHANNELS["alex"])
+    }
+    path = tmp_path / "alex.safetensors"
+    safetensors.numpy.save_file(arrays, path)
+    weights = load_weights("lpips_alex", path)
+    kernel = weights.variables["params"]["lin3"]["kernel"]
+    assert kernel.shape == (1, 1, 256, 1) and (kernel == 4).all()
+
+
+def test_heads_with_a_negative_weight_are_the_wrong_file(tmp_path):
+    arrays = {
+        f"lin{i}.model.1.weight": np.ones((1, c, 1, 1), np.float32)
+        for i, c in enumerate(CHANNELS["alex"])
+    }
+    arrays["lin2.model.1.weight"][0, 5] = -0.1
+    path = tmp_path / "alex.safetensors"
+    safetensors.numpy.save_file(arrays, path)
+    with pytest.raises(UserError, match="lin2/kernel has a negative weight"):
+        load_weights("lpips_alex", path)
+
+
+def test_a_trunk_of_another_convention_is_refused(tmp_path):
+    source = probe_file("vgg16", tmp_path)
+    path = tmp_path / "vgg16.safetensors"
+    import_file("vgg16", source, path, convention="caffe")
+    with pytest.raises(UserError, match="expects the input of caffe; the heads were"):
+        LPIPS("vgg").load(path, "random")
+
+
+def test_both_files_are_loaded_together(tmp_path):
+    weights = LPIPS().load(probe_file("alexnet", tmp_path), "random")
+    assert weights.heads.is_random and not weights.trunk.is_random
+
+
+def test_unknown_trunks_and_small_pictures_are_refused():
+    with pytest.raises(UserError, match="LPIPS trunk 'alexnet'"):
+        LPIPS("alexnet").network()
+    with pytest.raises(UserError, match="at least 63x63, got 32x32"):
+        expected_variables(AlexNet(), (1, 32, 32, 3))
