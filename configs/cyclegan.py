@@ -89,6 +89,7 @@ def get_config(variant: str = "horse2zebra") -> ConfigDict:
 
     config.evaluation = ConfigDict()
     config.evaluation.num_examples = 500
+    config.evaluation.paired = False  # whether example i is one scene in both domains
 
     if variant in PUBLISHED:
         images, identity, size = PUBLISHED[variant]
@@ -120,6 +121,7 @@ def get_config(variant: str = "horse2zebra") -> ConfigDict:
         config.training.sample_every = 100
         config.training.evaluate_every = 300
         config.evaluation.num_examples = 64
+        config.evaluation.paired = True
     elif variant == "tiny" or variant in STRUCTURES:
         config.data.source = "synthetic:shapes"
         config.data.fields = ("style_a", "style_b")
@@ -138,6 +140,7 @@ def get_config(variant: str = "horse2zebra") -> ConfigDict:
         config.training.checkpoint_every = 2
         config.training.sample_every = 4
         config.evaluation.num_examples = 8
+        config.evaluation.paired = True
         config.system.update(STRUCTURES.get(variant, {}))
     else:
         raise ValueError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")

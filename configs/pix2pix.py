@@ -84,6 +84,7 @@ def get_config(variant: str = "facades") -> ConfigDict:
 
     config.evaluation = ConfigDict()
     config.evaluation.num_examples = 500
+    config.evaluation.sampling = "paper"  # or "eval", "deterministic"
 
     if variant in PUBLISHED:
         pairs, direction, constant, decay, batch, load = PUBLISHED[variant]

@@ -40,6 +40,7 @@ def main(argv: Sequence[str]) -> None:
 
     # After the devices are chosen: these import everything.
     from jaxgan.data import make_task
+    from jaxgan.evaluation.protocols import PROTOCOLS, evaluate
     from jaxgan.training import configs, loop
     from jaxgan.training.frozen import load_frozen
 
@@ -53,6 +54,7 @@ def main(argv: Sequence[str]) -> None:
             config,
             FLAGS.workdir,
             make_task,
+            evaluate_fn=evaluate if config["name"] in PROTOCOLS else None,
             frozen=frozen,
             init_from=FLAGS.init_from,
             init_from_partial=FLAGS.init_from_partial,

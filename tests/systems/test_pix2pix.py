@@ -90,10 +90,9 @@ def test_check_05_gradients_reach_only_their_player():
         moved = fixed.replace(params={**fixed.params, "generator": generator})
         trained = {"discriminator": state.params["discriminator"]}
         # The update differentiates `trained` alone: the fake is data to it.
-        return jax.grad(
-            lambda t: TINY.discriminator_loss(
-                t, moved, batch["a"], batch["b"], key=key
-            )[0]
+        loss = TINY.discriminator_loss
+        return jax.jit(
+            jax.grad(lambda t: loss(t, moved, batch["a"], batch["b"], key=key)[0])
         )(trained)
 
     assert set(judged(state.params["generator"])) == {"discriminator"}
