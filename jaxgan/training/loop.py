@@ -181,30 +181,59 @@ class _Trainer:
         return bool(self.settings["evaluate_every"]) and self.evaluate_fn is not None
 
     def run(self, stop: StopRequests, init_from: Any, partial: bool) -> Result:
-        raws = {leg.stage.name: self._first_batch(leg) for leg in self.legs}
+        """Goes through what is left of the run."""
         self.progress = Progress(0, 0, 1, shown=self.first_process)
+        if self.legs:
+            step = self._train(stop, init_from, partial)
+        else:
+            step = self._assemble(init_from, partial)
+        self.checkpoints.wait()
+        grids = sorted((self.workdir / "samples").glob("step_*.png"))
+        return Result(self.workdir, step, grids[-1] if grids else None, self.evaluation)
+
+    def _train(self, stop: StopRequests, init_from: Any, partial: bool) -> int:
+        raws = {leg.stage.name: self._first_batch(leg) for leg in self.legs}
         found = self.checkpoints.restore(
             lambda about: self._abstract(raws, about.step), self._say
         )
-        state, step = self._start(raws, found, init_from, partial)
-        if self.first_process:
-            runs.record_start(self.workdir, self.config, step)
-            self.writer = Writer(self.workdir, step)
+        if found is not None:
+            state, step = found[0], found[1].step
+            note = " (--init_from was for its first start)" if init_from else ""
+            self._say(f"resuming {self.workdir} at step {step} of {self.total}{note}")
+        else:
+            first = self.legs[0].stage.name
+            state, step = self._initial(self._task(first), raws[first]), 0
+            if init_from:
+                state = self._take(state, init_from, partial)
+        self._begin(step)
         self.progress = Progress(
             step, self.total, self.settings["batch_size"], shown=self.first_process
         )
-        if not self.legs:
-            if found is None:
-                self._save(state, "", {})
         for leg in self.legs:
-            if step < leg.end or (step == leg.begin == leg.end):
+            if step < leg.end or step == leg.begin == leg.end:
                 if step == leg.begin:
                     state = self._enter(leg, state, raws[leg.stage.name])
                 state = self._run_leg(leg, state, step, stop)
                 step = leg.end
-        self.checkpoints.wait()
-        grids = sorted((self.workdir / "samples").glob("step_*.png"))
-        return Result(self.workdir, step, grids[-1] if grids else None, self.evaluation)
+        return step
+
+    def _assemble(self, init_from: Any, partial: bool) -> int:
+        """A run that trains nothing: one checkpoint of another run's networks."""
+        if self.checkpoints.latest() is not None:
+            self._say(f"{self.workdir} is complete: this system trains nothing")
+            return 0
+        if not init_from:
+            raise UserError(
+                "this system trains nothing of its own: pass --init_from=RUN with a "
+                "trained run whose networks it uses"
+            )
+        task = self._task("", "test")
+        raw = task.examples(np.arange(1))
+        raw = jax.device_put(raw, sharding.replicated(self.mesh))
+        state = self._take(self._initial(task, raw), init_from, partial)
+        self._begin(0)
+        self._save(state, "", {})
+        return 0
 
     def close(self) -> None:
         """Lets a checkpoint in flight finish; an error on the way out stays hidden
@@ -218,27 +247,15 @@ class _Trainer:
 
     # --- the start
 
-    def _start(self, raws, found, init_from, partial) -> tuple[TrainState, int]:
-        if found is not None:
-            state, about = found
-            note = f"resuming {self.workdir} at step {about.step}"
-            if init_from:
-                note += " (--init_from was for its first start)"
-            self._say(note + f" of {self.total}")
-            return state, about.step
-        if not self.legs and not init_from:
-            raise UserError(
-                "this system trains nothing of its own: pass --init_from=RUN with a "
-                "trained run whose networks it uses"
-            )
-        state = self._initial(raws)
-        if init_from:
-            where = sharding.shardings(self.mesh, state)
-            state = runs.take_networks(state, init_from, partial, self._say)
-            if jax.tree.structure(where) != jax.tree.structure(state):
-                where = sharding.shardings(self.mesh, state)
-            state = jax.device_put(state, where)
-        return state, 0
+    def _begin(self, step: int) -> None:
+        """From here on the directory is this config's."""
+        if self.first_process:
+            runs.record_start(self.workdir, self.config, step)
+            self.writer = Writer(self.workdir, step)
+
+    def _take(self, state: TrainState, source: Any, partial: bool) -> TrainState:
+        state = runs.take_networks(state, source, partial, self._say)
+        return jax.device_put(state, sharding.shardings(self.mesh, state))
 
     def _task(self, stage: str, split: str = "train") -> Any:
         """The task of a stage; stages with the same data share one."""
@@ -285,9 +302,8 @@ class _Trainer:
     def _initialize(self, task: Any) -> Callable[..., TrainState]:
         def initialize(frozen: Frozen, raw: Any) -> TrainState:
             data_key, _, _ = step_keys(self.seed, 0)
-            batch = {} if task is None else task.preprocess(raw, data_key)
             key = fold_name(root_key(self.seed), "init")
-            return self.system.init(key, batch, frozen)
+            return self.system.init(key, task.preprocess(raw, data_key), frozen)
 
         return initialize
 
@@ -305,33 +321,18 @@ class _Trainer:
 
         return hand_over
 
-    def _initial(self, raws: Mapping[str, Any]) -> TrainState:
+    def _initial(self, task: Any, raw: Any) -> TrainState:
         """The state before the first step, made where it will lie."""
-        if self.legs:
-            first = self.legs[0].stage.name
-            arguments = self.frozen, raws[first]
-            initialize = self._initialize(self._task(first))
-        else:
-            arguments, initialize = (self.frozen, self._example()), None
-            initialize = self._initialize(self._task("", "test"))
-        abstract = jax.eval_shape(initialize, *arguments)
+        initialize = self._initialize(task)
+        abstract = jax.eval_shape(initialize, self.frozen, raw)
         where = sharding.shardings(self.mesh, abstract)
-        return jax.jit(initialize, out_shardings=where)(*arguments)
-
-    def _example(self) -> dict[str, Any]:
-        """One raw example, for a system that has no batches of its own."""
-        raw = self._task("", "test").examples(np.arange(1))
-        return jax.device_put(raw, sharding.replicated(self.mesh))
+        return jax.jit(initialize, out_shardings=where)(self.frozen, raw)
 
     def _abstract(self, raws: Mapping[str, Any], step: int) -> TrainState:
         """Shapes and places of the state that a checkpoint of `step` holds."""
-        if not self.legs:
-            initialize = self._initialize(self._task("", "test"))
-            state = jax.eval_shape(initialize, self.frozen, self._example())
-        else:
-            first = self.legs[0].stage.name
-            initialize = self._initialize(self._task(first))
-            state = jax.eval_shape(initialize, self.frozen, raws[first])
+        first = self.legs[0].stage.name
+        initialize = self._initialize(self._task(first))
+        state = jax.eval_shape(initialize, self.frozen, raws[first])
         for leg in self.legs:
             if leg.begin < step and leg.stage.enter is not None:
                 raw = raws[leg.stage.name]

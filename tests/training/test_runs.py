@@ -1,0 +1,192 @@
+"""A run's directory: one trainer, one config, and what others may take from it."""
+
+import fcntl
+import json
+import os
+
+import jax
+import numpy as np
+import pytest
+
+import jaxgan
+from jaxgan.core.errors import UserError
+from jaxgan.systems import registry
+from jaxgan.training import checkpoint, configs, loop, runs
+from jaxgan.training.writer import read_rows
+from tests.training import toy
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A short run of `Toy`; tests must not write into it."""
+    workdir = tmp_path_factory.mktemp("runs") / "trained"
+    toy.train(workdir, system__warmup_steps=2, system__adversarial_steps=2)
+    return workdir
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    monkeypatch.setitem(registry.SYSTEMS, "toy", toy.Toy)
+    monkeypatch.setitem(registry.SYSTEMS, "borrower", toy.Borrower)
+
+
+def start(workdir, config, init_from=None, partial=False):
+    cls = {"toy": toy.Toy, "borrower": toy.Borrower}[config["name"]]
+    return loop.train(
+        configs.build_system(config, cls),
+        config,
+        workdir,
+        toy.make_task,
+        init_from=init_from,
+        init_from_partial=partial,
+    )
+
+
+def assert_equal(found, wanted):
+    jax.tree.map(np.testing.assert_array_equal, found, wanted)
+
+
+def test_the_directory_holds_what_the_design_lists(trained):
+    names = {p.name for p in trained.iterdir()}
+    assert {
+        "config.json",
+        "starts.jsonl",
+        "checkpoints",
+        "metrics.jsonl",
+        "timing.jsonl",
+        "samples",
+    } <= names
+    config = json.loads((trained / "config.json").read_text())
+    assert config["name"] == "toy" and config["training"]["batch_size"] == 8
+    (row,) = read_rows(trained / "starts.jsonl")
+    assert row["versions"]["jax"] == jax.__version__
+    assert row["training.checkpoint_every"] == 4
+
+
+def test_a_second_trainer_is_refused_and_told_who_is_there(tmp_path):
+    with runs.opened(tmp_path, toy.config()):
+        with pytest.raises(UserError, match=f"in use by process {os.getpid()} on"):
+            with runs.opened(tmp_path, toy.config()):
+                pass
+    with runs.opened(tmp_path, toy.config()):  # free again
+        pass
+
+
+def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
+    (tmp_path / ".lock").write_text("process 999999 on elsewhere\n")
+    with runs.opened(tmp_path, toy.config()):
+        assert f"process {os.getpid()} " in (tmp_path / ".lock").read_text()
+
+
+def test_a_file_system_without_locks_is_used_without(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with runs.opened(tmp_path, toy.config()):
+        pass
+
+
+def test_a_directory_below_a_regular_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to --workdir=.*Not a directory"):
+        with runs.opened(tmp_path / "file" / "run", toy.config()):
+            pass
+
+
+def test_another_config_is_refused_with_the_differing_keys(trained):
+    other = toy.config(
+        system__warmup_steps=2, system__adversarial_steps=3, training__batch_size=16
+    )
+    with pytest.raises(UserError) as raised:
+        start(trained, other)
+    message = str(raised.value)
+    assert "system.adversarial_steps (was 2, now 3)" in message
+    assert "training.batch_size (was 8, now 16)" in message
+    assert "warmup" not in message and "\n" not in message
+
+
+def test_another_system_is_refused(trained):
+    with pytest.raises(UserError, match="holds a run of 'toy', not of 'borrower'"):
+        start(trained, toy.config(name="borrower"))
+
+
+def test_checkpoints_without_a_config_are_not_touched(tmp_path):
+    (tmp_path / "checkpoints" / "3").mkdir(parents=True)
+    with pytest.raises(UserError, match="checkpoints but no config.json"):
+        with runs.opened(tmp_path, toy.config()):
+            pass
+
+
+def test_load_gives_system_averages_and_raw_weights(trained, registered):
+    system, variables, frozen = jaxgan.load(trained)
+    assert system == toy.Toy(warmup_steps=2, adversarial_steps=2) and frozen == {}
+    networks, about = checkpoint.read_networks(trained / "checkpoints")
+    assert about.step == 4 and about.stage == "adversarial"
+    raw = jaxgan.load(trained, weights="raw")[1]
+    for found, source in ((variables, "ema"), (raw, "params")):
+        assert_equal(found["generator"]["params"], networks[source]["generator"])
+    assert "batch_stats" in variables["generator"]
+    columns = system.sample_grid(
+        variables, {}, {"image": np.zeros((2, 4, 4, 1))}, jax.random.key(0)
+    )
+    assert columns["made"].shape == (2, 4, 4, 1)
+
+
+def test_load_refuses_what_is_no_run(tmp_path, trained, registered):
+    with pytest.raises(UserError, match="is not a run directory"):
+        jaxgan.load(tmp_path)
+    with pytest.raises(UserError, match="choose 'ema' or 'raw'"):
+        jaxgan.load(trained, weights="best")
+    with pytest.raises(UserError, match="no checkpoint 3 .*it has: 2, 4"):
+        jaxgan.load(trained, step=3)
+
+
+def test_a_new_run_starts_from_the_networks_of_another(trained, tmp_path, capsys):
+    config = toy.config(training__num_steps=1, system__learning_rate=0.0)
+    start(tmp_path, config, init_from=trained)
+    old, _ = checkpoint.read_networks(trained / "checkpoints")
+    new, _ = checkpoint.read_networks(tmp_path / "checkpoints")
+    assert_equal(new["params"], old["params"])
+    expected = jax.tree.map(  # one step of an average with decay 0.9
+        lambda e, p: 0.9 * e + 0.1 * p,
+        old["ema"]["generator"],
+        old["params"]["generator"],
+    )
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5),
+        new["ema"]["generator"],
+        expected,
+    )
+    assert "took discriminator, generator" in capsys.readouterr().out
+
+
+def test_networks_that_do_not_match_are_named_unless_told(trained, tmp_path, capsys):
+    config = toy.config(system__width=16, training__num_steps=1)
+    with pytest.raises(UserError) as raised:
+        start(tmp_path / "a", config, init_from=trained)
+    message = str(raised.value)
+    assert "generator (" in message and "discriminator (" in message
+    assert "--init_from_partial" in message
+    with pytest.raises(UserError, match="no network that this system uses"):
+        start(tmp_path / "b", config, init_from=trained, partial=True)
+    config = toy.config(name="borrower", system__width=8)
+    start(tmp_path / "c", config, init_from=trained)
+    assert "no use for discriminator" in capsys.readouterr().out
+
+
+def test_a_system_without_stages_is_made_of_another_run(trained, tmp_path, registered):
+    config = toy.config(name="borrower")
+    result = start(tmp_path, config, init_from=trained)
+    assert result.step == 0 and checkpoint.committed(tmp_path / "checkpoints") == [0]
+    _, averaged, _ = jaxgan.load(trained)
+    _, variables, _ = jaxgan.load(tmp_path)
+    assert variables.keys() == {"generator"}
+    assert_equal(variables["generator"], averaged["generator"])  # statistics too
+    again = start(tmp_path, config, init_from=trained)
+    assert again.step == 0
+
+
+def test_a_system_without_stages_needs_another_run(tmp_path):
+    with pytest.raises(UserError, match="trains nothing of its own: pass --init_from"):
+        start(tmp_path, toy.config(name="borrower"))
