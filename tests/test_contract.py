@@ -20,6 +20,8 @@ from tests import cases
 
 # Parameters at the papers' defaults, from the specifications.
 PARAMETERS = {
+    "gan": {"generator": 2_503_984, "discriminator": 1_231_441},
+    "dcgan": {"generator": 18_885_760, "discriminator": 17_232_768},
     "pix2pix": {"generator": 54_413_955, "discriminator": 2_768_705},
     "cyclegan": {
         "generator_ab": 11_378_179,
@@ -156,7 +158,7 @@ def test_init_is_deterministic_and_depends_on_the_key(ran, name, variant):
         for x, y in zip(
             jax.tree.leaves(first.params), jax.tree.leaves(other.params), strict=True
         )
-        if np.std(x) > 0
+        if np.ndim(x) > 1 and np.std(x) > 0  # a bias may start from the data
     ]
     assert kernels and all(kernels)
 

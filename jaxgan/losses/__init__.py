@@ -10,17 +10,25 @@ from jaxgan.losses.adversarial import (
     wasserstein_discriminator,
     wasserstein_generator,
 )
+from jaxgan.losses.inpainting import (
+    context_loss,
+    non_saturating_prior,
+    saturating_prior,
+)
 from jaxgan.losses.pixel import l1, mse, total_variation
 
 __all__ = [
     "bce_discriminator",
     "binary_accuracy",
+    "context_loss",
     "l1",
     "lsgan_discriminator",
     "lsgan_generator",
     "minimax_generator",
     "mse",
     "non_saturating_generator",
+    "non_saturating_prior",
+    "saturating_prior",
     "total_variation",
     "wasserstein_discriminator",
     "wasserstein_generator",

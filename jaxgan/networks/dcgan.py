@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxgan.core.errors import UserError
 from jaxgan.core.types import Image, Labels, Latent
 from jaxgan.core.update import at_least_float32
 from jaxgan.networks.initializers import (
@@ -88,6 +89,18 @@ LINEAGES = {
 }
 
 
+def check_size(image_size: int, num_classes: int = 0) -> None:
+    """Whether networks of this size can be built.
+
+    Raises:
+      UserError: saying which sizes can be.
+    """
+    if num_classes and image_size % 4:
+        raise UserError(f"image_size {image_size}: choose a multiple of 4")
+    if not num_classes and image_size not in (4 * 2**n for n in range(1, 12)):
+        raise UserError(f"image_size {image_size}: choose 8, 16, 32, 64, 128, ...")
+
+
 class Layer(NamedTuple):
     """A convolution of the discriminator; the generator transposes it."""
 
@@ -105,11 +118,8 @@ def layer_table(
     channels (an extension; the papers have 64 and 32 pixels). The generator is their
     transposes in reverse.
     """
-    levels = (image_size // 4).bit_length() - 1
-    if levels < 1 or image_size != 4 * 2**levels:
-        raise ValueError(f"image_size {image_size} is not 8, 16, 32, 64, ...")
     repeats, layers, fan_in = LINEAGES[lineage].repeats, [], channels
-    for level in range(levels):
+    for level in range(image_size.bit_length() - 3):
         fan_out = base_channels * min(2**level, 8)
         for i in range(repeats):
             layers.append(Layer(fan_in, fan_out, 2 if i == repeats - 1 else 1))
@@ -144,14 +154,15 @@ class DCGANGenerator(nn.Module):
         *,
         train: bool,
         dropped_maps: Float[Array, "b maps"] | None = None,
-    ) -> Image:
+    ) -> Image | tuple[Image, Float[Array, "b _h _w maps"]]:
         """Maps latents to images in [-1, 1].
 
         Args:
           z: `[b, z]`; or `[b, m, n, z]` for `torch`, whose image then has
             `(m + 3) / 4` times the height and `(n + 3) / 4` times the width.
           train: use the batch's statistics and update the running ones.
-          dropped_maps: 1 where a map of `filter_layer` is set to zero.
+          dropped_maps: 1 where a map of `filter_layer` is set to zero; if given, all
+            maps of that layer before they are dropped are returned beside the images.
         """
         lineage = LINEAGES[self.lineage]
         layers = self._layers()
@@ -170,11 +181,12 @@ class DCGANGenerator(nn.Module):
             x = norm_relu(x, "stem_norm")
         else:
             dense = nn.Dense(16 * width, kernel_init=normal_002, name="stem", **shared)
-            x, maps = dense(z), (z.shape[0], 4, 4, width)
+            x, grid = dense(z), (z.shape[0], 4, 4, width)
             if lineage.unit_stem:
-                x = norm_relu(x, "stem_norm").reshape(maps)
+                x = norm_relu(x, "stem_norm").reshape(grid)
             else:
-                x = norm_relu(x.reshape(maps), "stem_norm")
+                x = norm_relu(x.reshape(grid), "stem_norm")
+        maps = x
         for i, layer in enumerate(layers):
             x = ConvTranspose(
                 layer.fan_in,
@@ -188,10 +200,11 @@ class DCGANGenerator(nn.Module):
             if i < len(layers) - 1:
                 x = norm_relu(x, f"up{i + 1}_norm")
             if i == self.filter_layer:
-                self.sow("intermediates", "filter_maps", x)
+                maps = x
             if i == self.filter_layer and dropped_maps is not None:
                 x = x * (1.0 - dropped_maps[:, None, None]).astype(x.dtype)
-        return jnp.tanh(at_least_float32(x))
+        image = jnp.tanh(at_least_float32(x))
+        return image if dropped_maps is None else (image, at_least_float32(maps))
 
     def _layers(self) -> tuple[Layer, ...]:
         return layer_table(
@@ -338,6 +351,33 @@ class ConditionalDiscriminator(nn.Module):
         x = leaky_relu(_plain_norm("dense_norm")(x, train=train))
         logits = _dense(1, "head", self.dtype)(join_labels(x, y))
         return at_least_float32(logits[:, 0])
+
+
+def dcgan_pair(
+    image_size: int,
+    channels: int,
+    generator_channels: int,
+    discriminator_channels: int,
+    *,
+    lineage: str = "theano",
+    num_classes: int = 0,
+    dense_units: int = 1024,
+    dtype: Any = None,
+) -> dict[str, nn.Module]:
+    """`{"generator": ..., "discriminator": ...}`, conditional if there are classes."""
+    if not num_classes:
+        sizes, shared = (image_size, channels), {"lineage": lineage, "dtype": dtype}
+        generator = DCGANGenerator(*sizes, generator_channels, **shared)
+        discriminator = DCGANDiscriminator(*sizes, discriminator_channels, **shared)
+    else:
+        shared = {"dense_units": dense_units, "dtype": dtype}
+        generator = ConditionalGenerator(
+            image_size, channels, num_classes, generator_channels, **shared
+        )
+        discriminator = ConditionalDiscriminator(
+            num_classes, discriminator_channels, **shared
+        )
+    return {"generator": generator, "discriminator": discriminator}
 
 
 def join_labels(

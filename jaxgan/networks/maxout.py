@@ -82,9 +82,11 @@ class MaxoutConv(nn.Module):
             dtype=self.dtype,
         )(x)
         x = largest_piece(x, self.num_pieces)
-        overhang = [self._overhang(side) for side in x.shape[1:3]]
-        step = (self.pool_stride,) * 2
-        return nn.max_pool(x, (self.pool,) * 2, step, [(0, n) for n in overhang])
+        overhang = [(0, self._overhang(side)) for side in x.shape[1:3]]
+        window = (1, self.pool, self.pool, 1)
+        step = (1, self.pool_stride, self.pool_stride, 1)
+        padding = ((0, 0), *overhang, (0, 0))
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, step, padding)
 
     def _overhang(self, side: int) -> int:
         windows = -(-max(side - self.pool, 0) // self.pool_stride) + 1

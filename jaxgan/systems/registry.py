@@ -2,10 +2,14 @@
 
 from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.systems.cyclegan import CycleGAN
+from jaxgan.systems.dcgan import DCGAN
+from jaxgan.systems.gan import GAN
 from jaxgan.systems.pix2pix import Pix2Pix
 
 SYSTEMS = {
     "cyclegan": CycleGAN,
+    "dcgan": DCGAN,
+    "gan": GAN,
     "pix2pix": Pix2Pix,
 }
 
