@@ -91,6 +91,13 @@ def test_eigh_route_agrees_with_the_matrix_square_root():
     assert frechet.distance(*moments) == pytest.approx(expected, rel=1e-6)
 
 
+def test_the_distance_does_without_threadpoolctl(monkeypatch):
+    x, y = (frechet.from_features(sample(30, 4, seed)) for seed in (0, 1))
+    expected = frechet.distance(x, y)
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    assert frechet.distance(x, y) == pytest.approx(expected, rel=1e-9)
+
+
 def test_streamed_moments_are_those_of_numpy():
     features = sample(200, 8)
     acc = gather(features, (64, 64, 64, 8), padding=3)
