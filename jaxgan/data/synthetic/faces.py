@@ -159,7 +159,7 @@ class Faces:
     count: int = 10_000
     num_identities: int = 500
     first_identity: int = 0
-    yaws: tuple[float, ...] = ()
+    yaws: tuple[float | int, ...] = ()
     fixed: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self):

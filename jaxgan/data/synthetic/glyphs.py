@@ -134,7 +134,7 @@ def load() -> Glyphs:
         for stroke, low, high in zip(way, bounds[:-1], bounds[1:], strict=True):
             inside = slice(point, point + len(stroke))
             points[row, inside] = stroke
-            weights = _spline(len(stroke), high - low + 1)
+            weights = _spline(len(stroke), int(high - low + 1))
             starts[row, low:high, inside] = weights[:-1]
             ends[row, low:high, inside] = weights[1:]
             point += len(stroke)

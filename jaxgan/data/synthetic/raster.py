@@ -25,8 +25,8 @@ def grid(size: int) -> tuple[np.ndarray, np.ndarray]:
     return centres[None, None, :], centres[None, :, None]
 
 
-def column(values: np.ndarray) -> np.ndarray:
-    """`[n]` -> float32 `[n, 1, 1]`, to meet level functions."""
+def column(values: ArrayLike) -> np.ndarray:
+    """`[n]` or a number -> float32 `[n, 1, 1]`, to meet level functions."""
     return np.asarray(values, np.float32).reshape(-1, 1, 1)
 
 
@@ -137,13 +137,13 @@ def hex_colours(*codes: str) -> Float[np.ndarray, "k 3"]:
     )
 
 
-def stripes(phase: Level, rate, pixel: float) -> Level:
+def stripes(phase: Level, rate, pixel) -> Level:
     """A square wave in [0, 1] of `sin(phase)`; too fine to see, it fades to 0.5.
 
     Args:
       phase: radians.
-      rate: radians of phase in a unit of picture length.
-      pixel: a pixel's side.
+      rate: radians of phase in a unit of length.
+      pixel: a pixel's side in the same unit, a number or `[n, 1, 1]`.
     """
     return np.clip(np.sin(phase) / (rate * pixel) + np.float32(0.5), 0, 1)
 

@@ -61,6 +61,30 @@ def swap_style(
     return image[..., [1, 0, 2]]
 
 
+def render(
+    picture: str,
+    shape_class: Integer[np.ndarray, "n 3"],
+    position: Float[np.ndarray, "n 3 2"],
+    shape_size: Float[np.ndarray, "n 3"],
+    angle: Float[np.ndarray, "n 3"],
+    size: int = 64,
+) -> UInt8[np.ndarray, "n size size 3"]:
+    """Draws a sketch or painting of scenes; for the truth of changed factors.
+
+    Args:
+      picture: `edges`, `labels` or `filled`.
+      shape_class, position, shape_size, angle: as the fields of `Shapes`.
+      size: side of the pictures, pixels.
+
+    Raises:
+      UserError: for another picture.
+    """
+    one_of(picture, _OF_FACTORS, "synthetic:shapes: picture")
+    scene = _Scene(size, {"shape_class": shape_class, "position": position,
+                          "shape_size": shape_size, "angle": angle})  # fmt: skip
+    return _OF_FACTORS[picture](scene)
+
+
 @dataclasses.dataclass(frozen=True)
 class Shapes:
     """Scenes of shapes.
@@ -128,12 +152,12 @@ class Shapes:
         kind = known[draws.integers("class", 0, len(known), (MOST,))]
         # The more shapes, the smaller, and the further from the centre.
         unit = draws.uniform("size", shape=(MOST,))
-        least = np.float32([0.46, 0.33, 0.29])[number - 1, None]
-        most = np.float32([0.74, 0.49, 0.42])[number - 1, None]
+        least = _by_number(number, 0.46, 0.33, 0.29)[:, None]
+        most = _by_number(number, 0.74, 0.49, 0.42)[:, None]
         size = least + (most - least) * unit
         turn = np.arange(MOST) / number[:, None] + draws.uniform("turn")[:, None]
         turn = 2 * np.pi * (turn + draws.uniform("jitter", -0.04, 0.04, (MOST,)))
-        away = np.float32([0.0, 0.50, 0.56])[number - 1, None]
+        away = _by_number(number, 0.0, 0.50, 0.56)[:, None]
         position = away[..., None] * np.stack([np.cos(turn), np.sin(turn)], -1)
         loose = (0.96 - size - away)[..., None].clip(0.03, None)
         position = position + loose * draws.uniform("shift", -1.0, 1.0, (MOST, 2))
@@ -161,29 +185,30 @@ class Shapes:
         wanted = chosen(self.fields, fields, "shapes")
         indices = check_indices(indices, self.count)
         found = self.factors(indices)
-        image = (len(indices), self.size, self.size, 3)
-        found.update({name: np.empty(image, np.uint8) for name in PICTURES})
+        pictures = [name for name in wanted if name in PICTURES]
+        shape = (len(indices), self.size, self.size, 3)
+        found.update({name: np.empty(shape, np.uint8) for name in pictures})
         step = max(_BLOCK // self.size**2, 1)
-        for first in range(0, len(indices), step):
+        for first in range(0, len(indices) if pictures else 0, step):
             part = slice(first, first + step)
             draws = self._draws(indices[part])
             scene = _Scene(self.size, {k: v[part] for k, v in found.items()})
-            for name in set(PICTURES) & set(wanted):
-                if name == "flat":
-                    canvas = _flat(draws, self.size)
-                elif name in ("style_a", "style_b"):
-                    canvas = _style_a(scene, draws)
-                else:
-                    canvas = {"edges": _edges, "labels": _labels, "filled": _filled}[
-                        name
-                    ](scene)
-                drawn = to_uint8(canvas)
-                found[name][part] = swap_style(drawn) if name == "style_b" else drawn
+            for name in pictures:
+                drawn = (
+                    _OF_FACTORS[name](scene)
+                    if name in _OF_FACTORS
+                    else _OF_DRAWS[name](scene, draws)
+                )
+                found[name][part] = drawn
         return {name: found[name] for name in wanted}
 
     def _draws(self, indices) -> Draws:
         indices = check_indices(indices, self.count)
         return Draws(("shapes", self.seed, self.split), indices)
+
+
+def _by_number(number: np.ndarray, one: float, two: float, three: float) -> np.ndarray:
+    return np.array([one, two, three], np.float32)[number - 1]
 
 
 class _Scene:
@@ -229,14 +254,14 @@ def _edges(scene: _Scene) -> np.ndarray:
         distance = scene.distance(k)
         paint(canvas, fill(distance, scene.pixel), PAPER)
         paint(canvas, stroke(distance, half_width, scene.pixel), INK)
-    return canvas
+    return to_uint8(canvas)
 
 
 def _labels(scene: _Scene) -> np.ndarray:
     canvas = scene.blank(_LABEL_GROUND)
     for k in range(MOST):
         paint(canvas, fill(scene.distance(k), scene.pixel), _LABEL[scene.kinds[:, k]])
-    return canvas
+    return to_uint8(canvas)
 
 
 def _filled(scene: _Scene) -> np.ndarray:
@@ -268,7 +293,7 @@ def _filled(scene: _Scene) -> np.ndarray:
         paint(canvas, 0.38 * np.clip(gloss, 0, 1) * inside, np.ones(3))
         rim = stroke(distance, max(0.014, 0.4 * pixel), pixel)
         paint(canvas, rim, deep * 0.45)
-    return canvas
+    return to_uint8(canvas)
 
 
 def _pattern(kind, x, y, pixel) -> np.ndarray:
@@ -307,13 +332,13 @@ def _style_a(scene: _Scene, draws: Draws) -> np.ndarray:
     for k in range(MOST):
         colour = np.stack([strong[:, k], weak[:, k, 0], weak[:, k, 1]], axis=1)
         paint(canvas, fill(scene.distance(k), scene.pixel), colour)
-    return canvas
+    return to_uint8(canvas)
 
 
-def _flat(draws: Draws, size: int) -> np.ndarray:
+def _flat(scene: _Scene, draws: Draws) -> np.ndarray:
     """3 to 6 flat discs, rectangles and lines; 4 x 4 samples a pixel."""
-    most, fine = 6, 4 * size
-    x, y = grid(fine)
+    most, size = 6, scene.size
+    x, y = grid(4 * size)
     number = draws.integers("flat_number", 3, most + 1)
     kind = draws.integers("flat_kind", 0, 3, (most,))
     centre = draws.uniform("flat_centre", -0.85, 0.85, (most, 2))
@@ -347,4 +372,13 @@ def _flat(draws: Draws, size: int) -> np.ndarray:
             part = canvas[rows]
             paint(part, cover, shades[rows, k])
             canvas[rows] = part
-    return canvas
+    return to_uint8(canvas)
+
+
+def _style_b(scene: _Scene, draws: Draws) -> np.ndarray:
+    return swap_style(_style_a(scene, draws))
+
+
+# The first follow from the factors alone, the others take further draws.
+_OF_FACTORS = {"edges": _edges, "labels": _labels, "filled": _filled}
+_OF_DRAWS = {"style_a": _style_a, "style_b": _style_b, "flat": _flat}
