@@ -73,10 +73,10 @@ def plain(value: Any) -> Any:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"training.batch_size": 1, ...}`; an empty section is a value of its own."""
+    """`{"training.batch_size": 1, ...}`; an empty section leaves no trace."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             flat.update(flatten(value, f"{prefix}{key}."))
         else:
             flat[f"{prefix}{key}"] = value
@@ -158,7 +158,7 @@ def build_system(config: Mapping[str, Any], cls: type | None = None) -> System:
         raise UserError("set the compute dtype as config.dtype, not in config.system")
     hints = typing.get_type_hints(cls)
     for key, value in values.items():
-        if not _fits(value, hints[key]):
+        if not fits(value, hints[key]):
             wanted = str(fields[key].type).removeprefix("typing.")
             raise UserError(f"system.{key} = {value!r} is not of type {wanted}")
     try:
@@ -174,18 +174,18 @@ def build_system(config: Mapping[str, Any], cls: type | None = None) -> System:
     return system
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fits(value: Any, hint: Any) -> bool:
     """Whether `value` is of the type of a field: plain, tuple, or a union of those."""
     kind, arguments = typing.get_origin(hint), typing.get_args(hint)
     if kind in (typing.Union, types.UnionType):
-        return any(_fits(value, one) for one in arguments)
+        return any(fits(value, one) for one in arguments)
     if kind is tuple:
         if not isinstance(value, tuple):
             return False
         if arguments[-1] is not Ellipsis and len(value) != len(arguments):
             return False
         wanted = arguments if arguments[-1] is not Ellipsis else arguments[:1]
-        return all(_fits(v, wanted[i % len(wanted)]) for i, v in enumerate(value))
+        return all(fits(v, wanted[i % len(wanted)]) for i, v in enumerate(value))
     if hint is types.NoneType or hint is None:
         return value is None
     if hint is float:

@@ -233,7 +233,7 @@ class Events:
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         self._event, self._summary = event_pb2, summary_pb2
-        name = f"events.out.tfevents.{int(time.time())}.{os.getpid()}"
+        name = f"events.out.tfevents.{time.time():.6f}.{os.getpid()}"
         self._file = open(workdir / name, "wb")
         self._records = RecordWriter(self._file)
         self._add(file_version="brain.Event:2")

@@ -1,0 +1,74 @@
+"""Where arrays lie."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from jaxgan.core import pool
+from jaxgan.core.errors import UserError
+from jaxgan.training import sharding
+
+
+def mesh(data, model):
+    return sharding.make_mesh({"data": data, "model": model})
+
+
+def specs(tree, *shape, large=1):
+    found = sharding.shardings(mesh(*shape), tree, large)
+    return jax.tree.map(lambda s: s.spec, found)
+
+
+def test_all_devices_are_used_unless_told():
+    assert mesh(-1, 1).shape == {"data": 8, "model": 1}
+    assert mesh(-1, 4).shape == {"data": 2, "model": 4}
+    assert mesh(2, 1).shape == {"data": 2, "model": 1}
+
+
+@pytest.mark.parametrize(("data", "model"), [(16, 1), (4, 4), (-1, 3)])
+def test_devices_that_do_not_exist_are_refused(data, model):
+    with pytest.raises(UserError, match="devices.model = 3|there are 8 devices"):
+        mesh(data, model)
+
+
+def test_a_batch_the_devices_cannot_share_is_refused_with_choices():
+    sharding.check_batch_size(16, mesh(4, 2))
+    with pytest.raises(UserError, match="12 .*over 8 devices: choose 8 or 16"):
+        sharding.check_batch_size(12, mesh(4, 2))
+    with pytest.raises(UserError, match="over 8 devices: choose 8,"):
+        sharding.check_batch_size(3, mesh(4, 2))
+
+
+def test_large_parameters_are_split_along_their_longest_axis():
+    tree = {
+        "out": jnp.zeros((3, 3, 64, 128)),
+        "square": jnp.zeros((64, 64)),
+        "odd": jnp.zeros((3, 7)),
+        "scalar": jnp.zeros(()),
+    }
+    found = specs(tree, 2, 4)
+    assert found["out"] == P(None, None, None, "model")
+    assert found["square"] == P(None, "model")  # of equal axes the output's
+    assert found["odd"] == P() and found["scalar"] == P()
+    assert set(specs(tree, 8, 1).values()) == {P()}
+    assert specs(tree, 2, 4, large=5000)["square"] == P()
+    assert specs(tree, 2, 4, large=5000)["out"] == P(None, None, None, "model")
+
+
+def test_pools_lie_where_their_part_of_the_batch_lies():
+    grouped = pool.create(16, (2, 2, 1), groups=8)
+    single = pool.create(16, (2, 2, 1))
+    found = specs({"grouped": grouped, "single": single}, 4, 2)
+    assert found["grouped"].images == P(("data", "model"))
+    assert found["grouped"].count == P(("data", "model"))
+    assert found["single"].images == P()
+
+
+def test_split_arrays_come_back_whole_on_one_device():
+    tree = {"w": jnp.arange(32.0).reshape(4, 8)}
+    where = sharding.shardings(mesh(2, 4), tree, 1)
+    placed = jax.device_put(tree, where)
+    assert placed["w"].addressable_shards[0].data.shape == (4, 2)
+    local = sharding.on_this_process(placed, mesh(2, 4))
+    assert len(local["w"].devices()) == 1
+    assert (local["w"] == tree["w"]).all()
