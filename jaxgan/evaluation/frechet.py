@@ -149,7 +149,7 @@ def merge_processes(acc: Moments) -> Moments:
 
 
 def _one_blas_thread() -> AbstractContextManager[Any]:
-    """Keeps eigen-solvers to one thread, where threadpoolctl (of scikit-learn) is there.
+    """Keeps eigen-solvers to one thread where threadpoolctl (of scikit-learn) is there.
 
     A second thread gains them little, but OpenBLAS threads wait by spinning: with input
     threads beside them on two cores, 2,048 dimensions took 40 s instead of 3.
