@@ -14,7 +14,7 @@ an axis of that size after the batch axis.
 port and the TensorFlow port; `jaxgan.networks.dcgan` lists where they disagree. Real
 and fake images pass the discriminator separately: each batch has its own statistics.
 Running statistics are committed in a network's own update only, the discriminator's
-from the fake and the real pass.
+from the real and then the fake pass.
 
 Differences: a step is D, then G against the new D. The author's code moves G on even
 and D on odd batches, so one step here is two of its updates. The Torch port hands G the
@@ -174,8 +174,8 @@ class DCGAN:
             train=True,
         )
         # Two passes: each batch has its own statistics.
-        fake_logits, stats = forward(module, params, stats, fake, *labels, train=True)
         real_logits, stats = forward(module, params, stats, real, *labels, train=True)
+        fake_logits, stats = forward(module, params, stats, fake, *labels, train=True)
         metrics = {
             "logits/real": jnp.mean(real_logits),
             "logits/fake": jnp.mean(fake_logits),
