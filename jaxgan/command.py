@@ -6,6 +6,7 @@ imported side by side) and `main(argv)`; `argv[0]` is the command's name.
 
 from __future__ import annotations
 
+import logging as python_logging
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -22,8 +23,7 @@ _HELP = {"-h", "--help", "-help", "--helpfull"}
 
 def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> NoReturn:
     """Runs a command and exits: 0, or 1 after one line that says what is wrong."""
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.WARNING)
+    _show_warnings()
     try:
         status = main(argv)
     except UserError as error:
@@ -38,6 +38,18 @@ def fail(message: str) -> NoReturn:
     """Prints one line of error and exits with 1."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)
     sys.exit(1)
+
+
+def _show_warnings() -> None:
+    """Our own warnings, a line each. Other libraries' threads log tracebacks of what
+    our errors say in one line; those are left out."""
+    flags.FLAGS.mark_as_parsed()  # absl's own; else it complains with every line
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.WARNING)
+    handler = logging.get_absl_handler()
+    handler.setFormatter(python_logging.Formatter("%(levelname)s: %(message)s"))
+    ours = str(Path(__file__).parent)
+    handler.addFilter(lambda record: record.pathname.startswith(ours))
 
 
 def parse(

@@ -106,11 +106,11 @@ def _main(workdir, flags, fault, devices, file_size) -> None:
     registry.SYSTEMS["borrower"] = toy.Borrower
     jaxgan.data.make_task = toy.make_task
     if file_size is not None:
+        jax.config.update("jax_enable_compilation_cache", False)  # large files
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     if fault is not None:
         _arm(pathlib.Path(workdir) / "checkpoints", fault)
-    given = [] if any(f.startswith("--config=") for f in flags) else [CONFIG]
-    arguments = [f"--config={c}" for c in given] + [f"--workdir={workdir}", *flags]
+    arguments = [f"--config={CONFIG}", f"--workdir={workdir}", *flags]
     try:
         command.run(command_train.main, ["jaxgan train", *arguments])
     finally:

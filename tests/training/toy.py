@@ -19,6 +19,7 @@ import optax
 from jaxgan import core
 from jaxgan.core import ArraySpec, Out, Stage, TrainState, forward, pool
 from jaxgan.core.errors import UserError
+from jaxgan.pretrained import registry as pretrained_registry
 
 SIDE = 4
 
@@ -68,10 +69,9 @@ class Toy:
     def pretrained(self):
         if not self.pretrained_network:
             return {}
-        module = Net(2, 2, norm=False)
-        return {
-            "features": core.Pretrained(self.pretrained_network, module, ("warmup",))
-        }
+        name = self.pretrained_network
+        module = pretrained_registry.find(name).network
+        return {"features": core.Pretrained(name, module, ("warmup",))}
 
     def init(self, key, batch, frozen) -> TrainState:
         image = batch["image"]
