@@ -23,7 +23,7 @@ def center_hole(key: Key, batch: int, height: int, width: int) -> HoleMask:
     del key
     rows = _between(height, height // 4, height // 4 + height // 2)
     columns = _between(width, width // 4, width // 4 + width // 2)
-    return _mask(rows[:, None] & columns, batch)
+    return _mask(rows[:, None] & columns[None, :], batch)
 
 
 def pattern_hole(
@@ -129,7 +129,7 @@ def grid_hole(key: Key, batch: int, height: int, width: int) -> HoleMask:
     """Only every fourth pixel of every fourth row is known."""
     del key
     rows, columns = jnp.arange(height) % 4 == 0, jnp.arange(width) % 4 == 0
-    return _mask(~(rows[:, None] & columns), batch)
+    return _mask(~(rows[:, None] & columns[None, :]), batch)
 
 
 def no_hole(key: Key, batch: int, height: int, width: int) -> HoleMask:
@@ -260,9 +260,9 @@ def _phase_matrices(key: Key, batch: int, size: int, cell: float | int) -> Array
     """Bicubic interpolation of noise at a random phase: `[batch, size, cells]`."""
     phase = jax.random.uniform(key, (batch, 1, 1))
     # Start between cells 1 and 2: all four taps then exist on both sides.
-    position = 1 + phase + jnp.arange(size)[:, None] / cell
+    position = 1 + phase + jnp.arange(size)[None, :, None] / cell
     cells = int(size / cell) + 5
-    return jnp.asarray(keys_kernel(position - jnp.arange(cells)))
+    return jnp.asarray(keys_kernel(position - jnp.arange(cells)[None, None, :]))
 
 
 def _window_sum(padded: Array, window: int) -> Array:

@@ -193,7 +193,9 @@ def _sine_transform(seam: Array, hole: Rectangle) -> Array:
     rows, columns = hole.slices()
     left, left_values = _sine_basis(hole.height)
     right, right_values = _sine_basis(hole.width)
-    values = jnp.asarray(left_values[:, None] + right_values, seam.dtype)[..., None]
+    values = jnp.asarray(left_values[:, None] + right_values, seam.dtype)[
+        None, ..., None
+    ]
 
     def transform(x: Array) -> Array:
         return jnp.einsum(

@@ -79,110 +79,107 @@ def render_voxels(
 
 def _render(
     solid: Bool[Array, "x y z"],
-    azimuth: Array,
-    elevation: Array,
+    azimuth: Float[Array, ""],
+    elevation: Float[Array, ""],
     *,
     size: int,
     zoom: float | int,
-    paint: Array,
-) -> Array:
+    paint: Float[Array, "3"],
+) -> Float[Array, "{size} {size} 3"]:
     """One picture in linear colours, one ray a pixel."""
-    dims = np.array(solid.shape)
-    view, origin = _camera(azimuth, elevation, dims, size, zoom)
-    hit, distance, face = _first_solid(solid, origin, -view)
-
-    # What a ray sees: a face of a solid cell, or the floor below the lowest one.
-    occupied = jnp.any(solid, axis=(0, 1))
-    floor = jnp.where(jnp.any(occupied), jnp.argmax(occupied), 0)
-    floor_distance = (origin[:, 2] - floor) / jnp.maximum(view[2], 1e-3)
-    point = origin - jnp.where(hit, distance, floor_distance)[:, None] * view
-    face = jnp.where(hit[:, None], face, jnp.array([0.0, 0.0, 1.0]))
-
-    sun_direction = _direction(azimuth + _SUN_AZIMUTH, jnp.asarray(_SUN_ELEVATION))
-    # Light is read just beyond the centre of the free cell before the face: at the very
-    # centre rounding would decide which cells are interpolated.
-    sun, sky = _light(solid, sun_direction, point + 0.51 * face)
-    # Half the true face, half the smoothed surface: steps read as the slope they mean.
-    normal = _normalised(0.6 * face + 0.4 * _smooth_normal(solid, point))
-    sunlight = jnp.maximum(normal @ sun_direction, 0) * sun
-    skylight = sky**1.25 * (0.65 + 0.35 * normal[:, 2])
-    light = sunlight[:, None] * _SUN + skylight[:, None] * _SKY
-    # A weak lamp at the camera separates faces that neither sun nor sky tells apart.
-    light += 0.1 * jnp.maximum(normal @ view, 0)[:, None]
-
-    radius = jnp.linalg.norm(point[:, :2] - dims[:2] / 2, axis=-1) / (
-        dims[:2].min() / 2
-    )
-    fade = jnp.clip(2.2 - radius, 0, 1) * (view[2] > 0.02)
-    shade = 1 - fade * (0.30 * (1 - sun) + 0.55 * (1 - sky))
-    picture = jnp.where(hit[:, None], paint * light, shade[:, None] * _BACKGROUND)
-    return picture.reshape(size, size, 3)
-
-
-def _camera(
-    azimuth: Array, elevation: Array, dims: np.ndarray, size: int, zoom: float | int
-) -> tuple[Array, Array]:
-    """The direction to the viewer and the origins of all rays, row by row."""
-    view = _direction(azimuth, elevation)
+    dims = np.array(solid.shape, np.float32)
+    view = _direction(azimuth, elevation)  # towards the viewer
     right = jnp.stack([-jnp.sin(azimuth), jnp.cos(azimuth), jnp.zeros_like(azimuth)])
     up = jnp.cross(view, right)
+    sun_direction = _direction(azimuth + _SUN_AZIMUTH, jnp.asarray(_SUN_ELEVATION))
+    light, slope = _light(solid, sun_direction), _slope(solid)
+    margin = np.array(_light_margin(solid), np.float32)
+    occupied = jnp.any(solid, axis=(0, 1))
+    floor = jnp.where(jnp.any(occupied), jnp.argmax(occupied), 0)
+
+    def pixel(x: Array, y: Array) -> Array:
+        start = dims / 2 + x * right + y * up + 2 * dims.sum() * view
+        hit, distance, face = _first_solid(solid, start, -view)
+        # What a ray sees: a face of a solid cell, or the floor below the lowest one.
+        floor_distance = (start[2] - floor) / jnp.maximum(view[2], 1e-3)
+        point = start - jnp.where(hit, distance, floor_distance) * view
+        face = jnp.where(hit, face, jnp.array([0.0, 0.0, 1.0]))
+        # Light is read just beyond the centre of the free cell before the face: at the
+        # very centre rounding would decide which cells are interpolated.
+        sun, sky = _trilinear(light, point + 0.51 * face + margin)
+        # The true face and the smoothed surface: steps read as the slope they mean.
+        normal = _normalised(
+            0.6 * face - 0.4 * _normalised(_trilinear(slope, point + 2))
+        )
+        sunlight = jnp.maximum(jnp.vdot(normal, sun_direction), 0) * sun
+        skylight = sky**1.25 * (0.65 + 0.35 * normal[2])
+        # A weak lamp at the camera separates faces that sun and sky do not tell apart.
+        lamp = 0.1 * jnp.maximum(jnp.vdot(normal, view), 0)
+        lit = paint * (sunlight * _SUN + skylight * _SKY + lamp)
+        radius = jnp.linalg.norm(point[:2] - dims[:2] / 2) / (dims[:2].min() / 2)
+        fade = jnp.clip(2.2 - radius, 0, 1) * (view[2] > 0.02)
+        shade = 1 - fade * (0.30 * (1 - sun) + 0.55 * (1 - sky))
+        return jnp.where(hit, lit, shade * _BACKGROUND)
+
     radius = math.hypot(dims[0], dims[1]) / 2  # of the cylinder around the grid
     height = dims[2] / 2 * jnp.cos(elevation) + radius * jnp.abs(jnp.sin(elevation))
     half = 1.04 * jnp.maximum(radius, height) / zoom
     across = ((jnp.arange(size) + 0.5) / size * 2 - 1) * half
-    plane = across[None, :, None] * right - across[:, None, None] * up
-    origin = plane + dims / 2 + view * float(2 * dims.sum())
-    return view, origin.reshape(-1, 3)
+    row = jax.vmap(pixel, in_axes=(0, None))
+    return jax.vmap(row, in_axes=(None, 0))(across, -across)
 
 
 def _first_solid(
-    solid: Array, origin: Array, direction: Array
-) -> tuple[Array, Array, Array]:
-    """Walks all rays from cell to cell: hit or not, distance, normal of the face."""
+    solid: Bool[Array, "x y z"],
+    start: Float[Array, "3"],
+    direction: Float[Array, "3"],
+) -> tuple[Bool[Array, ""], Float[Array, ""], Float[Array, "3"]]:
+    """Walks one ray from cell to cell: hit or not, distance, normal of the face."""
     dims = np.array(solid.shape)
     direction = jnp.where(jnp.abs(direction) < 1e-6, 1e-6, direction)
-    walls = jnp.stack([-origin / direction, (dims - origin) / direction])
-    entry = jnp.min(walls, axis=0)
-    start = jnp.maximum(jnp.max(entry, axis=-1), 0)
-    meets = jnp.min(jnp.max(walls, axis=0), axis=-1) > start
-    inside_point = origin + (start[:, None] + 1e-4) * direction
+    walls = jnp.stack([-start / direction, (dims - start) / direction])
+    entry, leave = jnp.min(walls, axis=0), jnp.min(jnp.max(walls, axis=0))
+    distance = jnp.maximum(jnp.max(entry), 0)
+    inside_point = start + (distance + 1e-4) * direction
     cell = jnp.clip(jnp.floor(inside_point), 0, dims - 1).astype(jnp.int32)
     step = jnp.sign(direction).astype(jnp.int32)
+    border = (cell + (step > 0) - start) / direction
     flat = solid.reshape(-1)
 
     def is_inside(cell: Array) -> Array:
-        return jnp.all((cell >= 0) & (cell < dims), axis=-1)
+        return jnp.all((cell >= 0) & (cell < dims))
 
     def is_solid(cell: Array) -> Array:
-        return flat[_flat_index(cell, dims)] & is_inside(cell)
+        return is_inside(cell) & flat[_flat_index(cell, dims)]
 
-    def unfinished(carry: tuple) -> Array:
-        return jnp.any(carry[0])
+    def walking(carry: tuple) -> Array:
+        active, hit = carry[:2]
+        return active & ~hit
 
     def walk(carry: tuple) -> tuple:
-        walking, hit, cell, border, distance, axis = carry
-        nearest = jnp.argmin(border, axis=-1)
-        move = jax.nn.one_hot(nearest, 3, dtype=jnp.int32) * walking[:, None]
-        distance = jnp.where(walking, jnp.min(border, axis=-1), distance)
-        axis = jnp.where(walking, nearest, axis)
+        _, _, cell, border, _, _ = carry
+        axis = jnp.argmin(border)
+        move = jax.nn.one_hot(axis, 3, dtype=jnp.int32)
         cell = cell + step * move
-        border = border + move / jnp.abs(direction)
-        found = walking & is_solid(cell)
-        walking &= is_inside(cell) & ~found
-        return walking, hit | found, cell, border, distance, axis
+        next_border = border + move / jnp.abs(direction)
+        return is_inside(cell), is_solid(cell), cell, next_border, border[axis], axis
 
-    hit = meets & is_solid(cell)
-    border = (cell + (step > 0) - origin) / direction
-    carry = (meets & ~hit, hit, cell, border, start, jnp.argmax(entry, axis=-1))
-    _, hit, _, _, distance, axis = lax.while_loop(unfinished, walk, carry)
+    meets = distance < leave
+    axis = jnp.argmax(entry)
+    carry = (meets, meets & is_solid(cell), cell, border, distance, axis)
+    _, hit, _, _, distance, axis = lax.while_loop(walking, walk, carry)
     return hit, distance, -jax.nn.one_hot(axis, 3) * step
 
 
-def _light(solid: Array, sun_direction: Array, point: Array) -> tuple[Array, Array]:
-    """The visible share of the sun and of the sky at each point, both in [0, 1]."""
-    margin = int(0.8 * solid.shape[2])  # the longest shadow, on floor around the grid
-    sides = ((margin, margin), (margin, margin), (1, 1))
-    blocks = jnp.pad(solid.astype(jnp.float32), sides)
+def _light(
+    solid: Bool[Array, "x y z"], sun_direction: Float[Array, "3"]
+) -> Float[Array, "_ _ _ 2"]:
+    """The visible share of the sun and of the sky in every cell, both in [0, 1].
+
+    The grid is extended by `_light_margin` cells, empty and lit from everywhere.
+    """
+    margin = _light_margin(solid)
+    blocks = jnp.pad(solid.astype(jnp.float32), [(m, m) for m in margin])
     rings = [(0.0, 1, 1.0), (0.45, 6, 0.8), (0.95, 8, 0.8)]  # tangent, number, weight
     slopes = np.array(
         [
@@ -199,10 +196,13 @@ def _light(solid: Array, sun_direction: Array, point: Array) -> tuple[Array, Arr
 
     sky, _ = lax.scan(add, jnp.zeros_like(blocks), jnp.asarray(slopes))
     sun = _sweep(blocks, sun_direction[:2] / sun_direction[2])
-    visible = _trilinear(
-        jnp.stack([sun, sky], axis=-1), point - 0.5 + np.array([margin, margin, 1])
-    )
-    return visible[:, 0], visible[:, 1]
+    return jnp.stack([sun, sky], axis=-1)
+
+
+def _light_margin(solid: Array) -> tuple[int, int, int]:
+    """Room for the longest shadow on the floor around the grid."""
+    reach = int(0.8 * solid.shape[2])
+    return reach, reach, 1
 
 
 def _sweep(blocks: Array, slope: Array) -> Array:
@@ -231,16 +231,15 @@ def _sweep(blocks: Array, slope: Array) -> Array:
     return jnp.moveaxis(light, 0, 2)
 
 
-def _smooth_normal(solid: Array, point: Array) -> Array:
-    """Outward normal of the blurred occupancy."""
+def _slope(solid: Bool[Array, "x y z"]) -> Float[Array, "_ _ _ 3"]:
+    """Gradient of the blurred occupancy on the grid, extended by 2 cells."""
     blurred = jnp.pad(solid.astype(jnp.float32), 2)
     for axis, size in enumerate(blurred.shape):
         gap = np.arange(size)[:, None] - np.arange(size)
         blur = np.exp(-0.5 * (gap / 0.9) ** 2) / (0.9 * math.sqrt(2 * math.pi))
         weights = jnp.asarray(blur, jnp.float32)
         blurred = jnp.moveaxis(jnp.tensordot(weights, blurred, (1, axis)), 0, axis)
-    gradient = jnp.stack(jnp.gradient(blurred), axis=-1)
-    return -_normalised(_trilinear(gradient, point + 1.5))
+    return jnp.stack(jnp.gradient(blurred), axis=-1)
 
 
 def _direction(azimuth: Array, elevation: Array) -> Array:
@@ -250,27 +249,27 @@ def _direction(azimuth: Array, elevation: Array) -> Array:
     )
 
 
-def _normalised(x: Array) -> Array:
-    return x / (jnp.linalg.norm(x, axis=-1, keepdims=True) + 1e-3)
+def _normalised(x: Float[Array, "3"]) -> Float[Array, "3"]:
+    return x / (jnp.linalg.norm(x) + 1e-3)
 
 
 def _flat_index(cell: Array, dims: np.ndarray) -> Array:
-    return (cell[:, 0] * dims[1] + cell[:, 1]) * dims[2] + cell[:, 2]
+    return (cell[0] * dims[1] + cell[1]) * dims[2] + cell[2]
 
 
 def _trilinear(
-    volume: Float[Array, "x y z c"], position: Float[Array, "n 3"]
-) -> Float[Array, "n c"]:
-    """Interpolates between cells, whose centres have integer coordinates."""
+    volume: Float[Array, "x y z c"], position: Float[Array, "3"]
+) -> Float[Array, " c"]:
+    """Interpolates between cells; the centre of cell `i` lies at `i + 1/2`."""
     dims = np.array(volume.shape[:3])
-    position = jnp.clip(position, 0, dims - 1.001)
+    position = jnp.clip(position - 0.5, 0, dims - 1.001)
     low = jnp.floor(position)
     high_weight = position - low
     flat = volume.reshape(-1, volume.shape[-1])
     index = _flat_index(low.astype(jnp.int32), dims)
-    total = jnp.zeros((len(position), volume.shape[-1]))
+    total = jnp.zeros(volume.shape[-1])
     for corner in np.ndindex(2, 2, 2):
-        weight = jnp.prod(jnp.where(np.array(corner), high_weight, 1 - high_weight), -1)
+        weight = jnp.prod(jnp.where(np.array(corner), high_weight, 1 - high_weight))
         offset = (corner[0] * dims[1] + corner[1]) * dims[2] + corner[2]
-        total += weight[:, None] * flat[index + offset]
+        total += weight * flat[index + offset]
     return total
