@@ -1,0 +1,345 @@
+"""3D-GAN: shapes from noise, as voxels.
+
+Wu, Zhang, Xue, Freeman, Tenenbaum: "Learning a Probabilistic Latent Space of Object
+Shapes via 3D Generative-Adversarial Modeling", NeurIPS 2016.
+
+    z ~ U[0, 1] --> generator --> voxels --+
+                                           +--> discriminator --> logit
+                        real voxels -------+
+
+Batch: `voxels`, float32 [b, r, r, r, 1] in {0, 1}, the last spatial axis up.
+
+The discriminator learns faster, so it is updated on a batch only if its accuracy on
+the last batch was at most 0.8 (section 3.2). A skipped update leaves everything of it
+alone: parameters, moments, their count, statistics.
+
+Differences: the official repository holds sampling code only, so the training follows
+the paper. The generator's loss is the non-saturating -log D(G(z)) that every
+implementation uses; `minimax` is the paper's. The discriminator has batch norm in its
+first layer too (`norm_first`). Defaults are the paper's 64^3; at 32^3 the published
+variant halves the channels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan import core, losses, ops
+from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, forward
+from jaxgan.core.types import Batch, Image, Key, Latent, Metrics, Scalar, Voxels
+from jaxgan.networks import voxel
+
+GENERATOR_LOSSES = {
+    "non_saturating": losses.non_saturating_generator,
+    "minimax": losses.minimax_generator,
+}
+GATES = ("last", "current", "none")
+
+
+@dataclasses.dataclass(frozen=True)
+class GAN3D:
+    """Hyper-parameters (defaults: the paper at 64^3) and the procedure."""
+
+    resolution: int = 64
+    z_dim: int = 200
+    prior: str = "uniform01"  # or "normal"
+    channels: tuple[int, ...] = (512, 256, 128, 64)  # G's; D mirrors them
+    norm_first: bool = True  # batch norm in D's first layer
+    momentum: float = 0.9  # of running statistics
+    generator_loss_form: str = "non_saturating"  # or "minimax"
+    gate: str = "last"  # whose accuracy decides: the last batch's, "current", "none"
+    accuracy_threshold: float = 0.8
+    generator_learning_rate: float = 0.0025
+    discriminator_learning_rate: float = 1e-5
+    beta1: float = 0.5
+    num_steps: int = 100_000  # not given in the paper
+    dtype: str = "float32"
+    microbatches: int = 1
+
+    def __post_init__(self):
+        core.one_of(self.prior, ("uniform01", "normal"), "prior")
+        core.one_of(self.generator_loss_form, GENERATOR_LOSSES, "generator_loss_form")
+        core.one_of(self.gate, GATES, "gate")
+        if not voxel.stem_of(self.resolution, len(self.channels)):
+            fits = [s * 2 ** len(self.channels) for s in (2, 4)]
+            raise core.UserError(
+                f"resolution {self.resolution} does not fit {len(self.channels)} "
+                f"channels: it can be {fits[0]} or {fits[1]}"
+            )
+
+    def networks(self) -> dict[str, nn.Module]:
+        dtype = core.compute_dtype(self.dtype)
+        return {
+            "generator": voxel.VoxelGenerator(
+                self.channels,
+                voxel.stem_of(self.resolution, len(self.channels)),
+                self.momentum,
+                dtype,
+            ),
+            "discriminator": voxel.VoxelDiscriminator(
+                self.channels[::-1], self.norm_first, self.momentum, dtype
+            ),
+        }
+
+    def optimizers(self) -> dict[str, Player]:
+        adam = partial(core.adam, b1=self.beta1)
+        return {
+            "discriminator": adam(("discriminator",), self.discriminator_learning_rate),
+            "generator": adam(("generator",), self.generator_learning_rate),
+        }
+
+    def pretrained(self) -> dict[str, core.Pretrained]:
+        return {}
+
+    def init(self, key: Key, batch: Batch, frozen: core.Frozen) -> TrainState:
+        z = jnp.zeros((batch["voxels"].shape[0], self.z_dim))
+        return core.initialize(
+            key,
+            self.networks(),
+            {"generator": (z,), "discriminator": (batch["voxels"],)},
+            self.optimizers(),
+            memory={
+                "accuracy": jnp.zeros((), jnp.float32)
+            },  # so the first step moves D
+        )
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        side = self.resolution
+        return (
+            Stage(
+                "gan3d",
+                self.step,
+                num_steps=self.num_steps,
+                batch_spec={
+                    "voxels": ArraySpec((side, side, side, 1), low=0.0, high=1.0)
+                },
+                players=("discriminator", "generator"),
+            ),
+        )
+
+    def draw(self, key: Key, count: int) -> Latent:
+        """Latents `[count, z_dim]` from the prior."""
+        sample = {"uniform01": jax.random.uniform, "normal": jax.random.normal}
+        return sample[self.prior](key, (count, self.z_dim))
+
+    def discriminator_loss(
+        self, trained: dict, fixed: Fixed, voxels: Voxels, z: Latent
+    ) -> tuple[Scalar, Out]:
+        """`-log D(x) - log(1 - D(G(z)))`, each batch with its own statistics."""
+        networks = self.networks()
+        fake, _ = forward(
+            networks["generator"],
+            fixed.params["generator"],
+            fixed.stats["generator"],
+            z,
+            train=True,
+        )
+        judge = partial(
+            forward, networks["discriminator"], trained["discriminator"], train=True
+        )
+        (real_logits, _), stats = judge(fixed.stats["discriminator"], voxels)
+        (fake_logits, _), stats = judge(stats, fake)
+        accuracy = losses.binary_accuracy(real_logits, fake_logits)
+        return losses.bce_discriminator(real_logits, fake_logits), Out(
+            {"accuracy/discriminator": accuracy}, {"discriminator": stats}
+        )
+
+    def generator_loss(
+        self, trained: dict, fixed: Fixed, z: Latent
+    ) -> tuple[Scalar, Out]:
+        """The generator against the discriminator as it is now."""
+        networks = self.networks()
+        fake, stats = forward(
+            networks["generator"],
+            trained["generator"],
+            fixed.stats["generator"],
+            z,
+            train=True,
+        )
+        (logits, _), _ = forward(
+            networks["discriminator"],
+            fixed.params["discriminator"],
+            fixed.stats["discriminator"],
+            fake,
+            train=True,
+        )
+        metrics = {"occupancy/fake": jnp.mean(fake)}
+        loss = GENERATOR_LOSSES[self.generator_loss_form](logits)
+        return loss, Out(metrics, {"generator": stats})
+
+    def step(
+        self, state: TrainState, frozen: core.Frozen, batch: Batch, key: Key
+    ) -> tuple[TrainState, Metrics]:
+        """D if its gate is open, then G on fresh noise against the current D."""
+        update = partial(
+            core.update,
+            optimizers=self.optimizers(),
+            frozen=frozen,
+            microbatches=self.microbatches,
+        )
+        voxels = batch["voxels"]
+        discriminator_key, generator_key = jax.random.split(key)
+        z = self.draw(discriminator_key, voxels.shape[0])
+
+        accuracy = state.memory["accuracy"]
+        if self.gate == "current":
+            fixed = Fixed(state.params, state.stats, dict(frozen))
+            _, seen = self.discriminator_loss(state.params, fixed, voxels, z)
+            accuracy = seen.metrics["accuracy/discriminator"]
+        is_open = None if self.gate == "none" else accuracy <= self.accuracy_threshold
+        state, d = update(
+            state,
+            self.discriminator_loss,
+            ("discriminator",),
+            voxels,
+            z,
+            gate=is_open,
+            commit=("discriminator",),
+        )
+        state = state.remember(accuracy=d.metrics["accuracy/discriminator"])
+
+        fresh_z = self.draw(generator_key, voxels.shape[0])
+        state, g = update(
+            state, self.generator_loss, ("generator",), fresh_z, commit=("generator",)
+        )
+        skipped = 0.0 if is_open is None else 1.0 - is_open.astype(jnp.float32)
+        gate = {"skipped/discriminator": jnp.asarray(skipped, jnp.float32)}
+        return state.advance(), d.metrics | g.metrics | gate
+
+    @property
+    def inference(self) -> Mapping[str, Mode]:
+        latent = core.Latent(self.z_dim, self.prior)
+        shape, several = core.Voxels(self.resolution), core.Set(latent, minimum=1)
+        picture = core.Image(3, (128, 128))
+        made = {"voxels": shape, "picture": picture}
+        meshes = {".obj": write_mesh, ".ply": write_mesh, ".stl": write_mesh}
+        make = partial(Mode, networks=("generator",), host=meshes)
+        features = voxel.features_of(self.resolution, self.channels[::-1])
+        return {
+            "sample": make(
+                self.sample, inputs={"z": latent}, output=made, help="shapes from noise"
+            ),
+            "interpolate": make(
+                self.interpolate,
+                inputs={
+                    "start": latent,
+                    "end": latent,
+                    "steps": core.Int(
+                        8, low=2, help="shapes on the path, ends included"
+                    ),
+                },
+                output={"pictures": core.Set(picture), "voxels": core.Set(shape)},
+                help="shapes on a straight path between two latents",
+            ),
+            "arithmetic": make(
+                self.arithmetic,
+                inputs={"plus": several, "minus": several, "base": several},
+                output=made,
+                help="mean code of plus, less that of minus, and that of base",
+            ),
+            "features": Mode(
+                self.features,
+                inputs={"voxels": shape},
+                output={"features": core.Values((features,))},
+                networks=("discriminator",),
+                help="pooled activations for a linear classifier (section 4.2)",
+            ),
+            "discriminate": Mode(
+                self.discriminate,
+                inputs={"voxels": shape},
+                output={"probability": core.Values(())},
+                networks=("discriminator",),
+                help="the probability that a shape is real",
+            ),
+        }
+
+    def _generate(self, variables: Mapping[str, Any], z: Latent) -> Voxels:
+        generator = self.networks()["generator"]
+        return core.predict(generator, variables["generator"], z, train=False)
+
+    def sample(
+        self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
+    ) -> dict[str, Any]:
+        """z -> occupancy in [0, 1] and a picture of it, by running statistics."""
+        voxels = self._generate(variables, inputs["z"])
+        return {"voxels": voxels, "picture": ops.render_voxels(voxels)}
+
+    def interpolate(
+        self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
+    ) -> dict[str, Any]:
+        """Shapes `[b, steps, ...]` along (1 - t) start + t end."""
+        t = jnp.linspace(0.0, 1.0, inputs["steps"])[None, :, None]
+        path = (1.0 - t) * inputs["start"][:, None] + t * inputs["end"][:, None]
+        voxels = self._generate(variables, path.reshape(-1, self.z_dim))
+        pictures = ops.render_voxels(voxels)
+        lead = path.shape[:2]
+        return {
+            "pictures": pictures.reshape(*lead, *pictures.shape[1:]),
+            "voxels": voxels.reshape(*lead, *voxels.shape[1:]),
+        }
+
+    def arithmetic(
+        self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
+    ) -> dict[str, Any]:
+        """Shapes of `mean(plus) - mean(minus) + mean(base)`; each input [b, n, z]."""
+        plus, minus, base = (
+            jnp.mean(inputs[name], axis=1) for name in ("plus", "minus", "base")
+        )
+        return self.sample(variables, frozen, {"z": plus - minus + base}, key)
+
+    def _judge(self, variables: Mapping[str, Any], voxels: Voxels) -> tuple:
+        discriminator = self.networks()["discriminator"]
+        return core.predict(
+            discriminator, variables["discriminator"], voxels, train=False
+        )
+
+    def features(
+        self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
+    ) -> dict[str, Any]:
+        """Layers 2 to 4 max-pooled by 8, 4, 2 and concatenated: 7168-d at 64^3."""
+        _, taps = self._judge(variables, inputs["voxels"])
+        windows = voxel.pooling(self.resolution, len(self.channels))
+        pooled = ops.max_pool_features(taps[1:4], windows)
+        return {"features": core.at_least_float32(pooled)}
+
+    def discriminate(
+        self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
+    ) -> dict[str, Any]:
+        """D(x), the probability that a shape is real."""
+        logits, _ = self._judge(variables, inputs["voxels"])
+        return {"probability": jax.nn.sigmoid(logits)}
+
+    def sample_grid(
+        self, variables: Mapping[str, Any], frozen: core.Frozen, batch: Batch, key: Key
+    ) -> dict[str, Image]:
+        count = batch["voxels"].shape[0]
+        columns = {"real": ops.render_voxels(batch["voxels"])}
+        for i in (1, 2, 3):
+            z = self.draw(jax.random.fold_in(key, i), count)
+            sample = self._generate(variables, z)
+            columns[f"sample {i}"] = ops.render_voxels(sample)
+        return columns
+
+
+def write_mesh(path: str | pathlib.Path, outputs: Mapping[str, np.ndarray]) -> None:
+    """Writes one shape's largest component as a mesh, by marching cubes at 0.5.
+
+    Args:
+      path: its suffix decides the format: .obj, .ply or .stl.
+      outputs: of one example; `voxels` is `[r, r, r, 1]`, or `[n, r, r, r, 1]`, of
+        which the last is written.
+    """
+    voxels = np.asarray(outputs["voxels"])
+    voxels = voxels[-1] if voxels.ndim == 5 else voxels
+    solid = ops.largest_component(voxels[..., 0])
+    ops.save_mesh(path, *ops.voxels_to_mesh(solid))
