@@ -63,8 +63,14 @@ def normalize(
     images: UInt8[Array, "*b"], low: float = -1.0, high: float = 1.0
 ) -> Float[Array, "*b"]:
     """Maps 0..255 to float32 in [low, high]."""
-    # Divided, not multiplied: 255 becomes `high` exactly.
-    return images.astype(jnp.float32) / (255.0 / (high - low)) + low
+    values = images.astype(jnp.float32)
+    # The usual ranges need no sum at the end: fused with the product it would skip a
+    # rounding, and 255 would become 1.0000001.
+    if low == -high:
+        return (2.0 * values - 255.0) / (255.0 / high)
+    if low == 0.0:
+        return values / (255.0 / high)
+    return values / (255.0 / (high - low)) + low
 
 
 def palette(classes: int) -> UInt8[np.ndarray, "k 3"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.data import archives, layouts
-from jaxgan.data.files import open_files
+from jaxgan.data.files import Files, open_files
 from jaxgan.data.options import Options
 from jaxgan.data.permutation import permute
 from jaxgan.data.sources import Source, Subset, split_name
@@ -63,19 +64,22 @@ def open_domains(options: Options, split: str) -> tuple[Source, Source]:
                 f"data.source names {len(source)} sources: unpaired translation has "
                 "two domains"
             )
-        one = lambda s: open_images(_with_source(options, s), split)  # noqa: E731
-        return one(source[0]), one(source[1])
-    found = _open(options, source, split, from_files)
+        first, second = (
+            open_images(dataclasses.replace(options, source=one), split)
+            for one in source
+        )
+        return first, second
+    found = _open(options, source, split, from_files, domains=True)
     return found[0], found[-1]
 
 
-def _with_source(options: Options, source: Any) -> Options:
-    import dataclasses
-
-    return dataclasses.replace(options, source=source)
-
-
-def _open(options: Options, source: Any, split: str, from_files) -> tuple[Source, ...]:
+def _open(
+    options: Options,
+    source: Any,
+    split: str,
+    from_files: Callable[[Files, str], tuple[tuple[Source, ...], bool]],
+    domains: bool = False,
+) -> tuple[Source, ...]:
     if source is None or source == "":
         raise UserError(
             "data.source is not set; give folder:/path, zip:file.zip, npz:file.npz, "
@@ -99,7 +103,7 @@ def _open(options: Options, source: Any, split: str, from_files) -> tuple[Source
         elif scheme == "tfds":
             from jaxgan.data import tfds_source
 
-            found, own = tfds_source.open_tfds(rest, wanted, **more)
+            found, own = tfds_source.open_tfds(rest, wanted, domains=domains, **more)
         else:
             found, own = from_files(open_files(scheme, rest), wanted)
         return tuple(_where(s, options) for s in found), own
@@ -178,7 +182,7 @@ def _where(source: Source, options: Options) -> Source:
         return source
     if not keep.any():
         raise UserError(
-            f"{source.name}: no example is as data.where asks ({dict(options.where)})"
+            f"{source.name}: no example is as data.where asks: {options.where}"
         )
     return Subset(source, np.flatnonzero(keep))
 

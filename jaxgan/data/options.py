@@ -52,7 +52,7 @@ class Options:
 
     source: Any = None
     source_options: Mapping[str, Any] | None = None
-    holdout: float | None = None
+    holdout: int | float | None = None
     holdout_by: str | None = None
     where: Mapping[str, Any] | None = None
     label_pattern: str | None = None
@@ -63,7 +63,7 @@ class Options:
     reader: str = "auto"
     in_memory: bool = False
     threads: int = 0
-    max_unreadable: float = 0.01
+    max_unreadable: int | float = 0.01
     image_size: int | Sequence[int] | None = None
     load_size: int | Sequence[int] | None = None
     resize: str = "stretch"
@@ -71,7 +71,7 @@ class Options:
     box: int | Sequence[int] | None = None
     channels: int | None = None
     flip: bool = False
-    value_range: Sequence[float] = (-1.0, 1.0)
+    value_range: Sequence[int | float] = (-1.0, 1.0)
 
     def __post_init__(self):
         one_of(self.layout, ("auto", "folders", "side_by_side"), "data.layout")
@@ -108,6 +108,24 @@ class Options:
                 "crops are cut from the loaded size, so make it at least as large"
             )
         return load
+
+    @property
+    def cut(self) -> int | tuple[int, int, int, int] | None:
+        """`box`, checked.
+
+        Raises:
+          UserError: if it is neither a side nor a rectangle.
+        """
+        if self.box is None or (isinstance(self.box, int) and self.box > 0):
+            return self.box
+        if isinstance(self.box, Sequence) and len(self.box) == 4:
+            top, left, height, width = self.box
+            if min(top, left) >= 0 and min(height, width) > 0:
+                return top, left, height, width
+        raise UserError(
+            f"data.box is {self.box!r}: give a square's side or (top, left, height, "
+            "width)"
+        )
 
 
 def _pair(value: int | Sequence[int], what: str) -> tuple[int, int]:

@@ -6,7 +6,7 @@ agree: Pillow resizes for both.
 
 import dataclasses
 import io
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import UInt8
@@ -25,7 +25,8 @@ FILTERS = {
 RESIZES = ("stretch", "cover", "width", "crop")
 BACKGROUND = 255  # what shows through transparent pixels
 
-Picture = UInt8[np.ndarray, "h w c"]
+Picture: TypeAlias = UInt8[np.ndarray, "h w c"]
+OtherPicture: TypeAlias = UInt8[np.ndarray, "_ _ _"]  # a result of another size
 
 
 class Unusable(Exception):
@@ -94,7 +95,7 @@ def _to_array(image: Image.Image, classes: bool) -> Picture:
     return values[..., None] if values.ndim == 2 else values
 
 
-def convert(picture: Picture, channels: int) -> Picture:
+def convert(picture: Picture, channels: int) -> OtherPicture:
     """Grey to RGB by repetition, RGB to grey by luma (ITU-R 601)."""
     if picture.shape[-1] == channels:
         return picture
@@ -105,7 +106,7 @@ def convert(picture: Picture, channels: int) -> Picture:
     raise Unusable(f"has {picture.shape[-1]} channels, not {channels}")
 
 
-def resize(picture: Picture, height: int, width: int, filter: str) -> Picture:
+def resize(picture: Picture, height: int, width: int, filter: str) -> OtherPicture:
     """Resizes with antialiasing; a picture of that size is returned as it is."""
     if picture.shape[:2] == (height, width):
         return picture
@@ -157,7 +158,7 @@ class Prepare:
         """Whether the result depends on `place`."""
         return self.random and self.resize != "stretch"
 
-    def __call__(self, picture: Picture, place: tuple[float, float]) -> Picture:
+    def __call__(self, picture: Picture, place: tuple[float, float]) -> OtherPicture:
         """Prepares one picture.
 
         Args:
@@ -191,7 +192,7 @@ class Prepare:
             picture = resize(picture, *new, kind)
         return self._window(picture, place)
 
-    def _window(self, picture: Picture, place: tuple[float, float]) -> Picture:
+    def _window(self, picture: Picture, place: tuple[float, float]) -> OtherPicture:
         rows, columns = picture.shape[:2]
         down, across = rows - self.height, columns - self.width
         if down < 0 or across < 0:
@@ -209,7 +210,7 @@ class Prepare:
         return np.ascontiguousarray(window)
 
 
-def _cut(picture: Picture, box: int | tuple[int, int, int, int]) -> Picture:
+def _cut(picture: Picture, box: int | tuple[int, int, int, int]) -> OtherPicture:
     rows, columns = picture.shape[:2]
     if isinstance(box, int):
         top, left, height, width = (rows - box) // 2, (columns - box) // 2, box, box

@@ -44,7 +44,12 @@ def batches(
 ) -> Iterator[Raw]:
     """The raw batches `rows(start_step)`, `rows(start_step + 1)`, ..., read ahead."""
     draws = reader.options.draws
-    for raw in _plain(reader, rows, start_step):
+    read = _plain
+    if uses_tensorflow(reader):
+        from jaxgan.data import tf_reader
+
+        read = tf_reader.batches
+    for raw in read(reader, rows, start_step):
         if draws > 1:
             raw = {k: v.reshape(-1, draws, *v.shape[1:]) for k, v in raw.items()}
         yield raw

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -90,33 +92,40 @@ class PlainReader:
         """The raw arrays of these rows, `[n, ...]`."""
         raw: Raw = {}
         for stream, indices in rows.indices.items():
-            columns = {n: c for n, c in self.columns.items() if c.stream == stream}
-            raw |= self._read_stream(stream, columns, indices, rows.places[stream])
+            files, indices = self._read_files(stream, indices, rows.places[stream])
+            raw |= files | self.read_arrays(stream, indices, rows.places[stream])
         return {name: raw[name] for name in self.columns}
 
-    def _read_stream(
-        self,
-        stream: str,
-        columns: Mapping[str, Column],
-        indices: np.ndarray,
-        places: np.ndarray,
-    ) -> Raw:
+    def read_arrays(self, stream: str, indices: np.ndarray, places: np.ndarray) -> Raw:
+        """The columns of a stream that are not image files, of these examples."""
         source = self.streams[stream].source
-        files = {n: c for n, c in columns.items() if source.fields[c.field].encoded}
-        raw: Raw = {}
-        if files:
-            load = self._loader(stream, source, files)
-            jobs = zip(indices.tolist(), map(tuple, places))
-            loaded = list(self._map(lambda job: self._usable(stream, load, *job), jobs))
-            indices = np.array([index for index, _ in loaded], np.int64)
-            for name in files:
-                raw[name] = np.stack([pictures[name] for _, pictures in loaded])
-        rest = {n: c for n, c in columns.items() if n not in files}
-        if rest:
-            read = source.read(indices, sorted({c.field for c in rest.values()}))
-            for name, column in rest.items():
-                raw[name] = finish_array(read[column.field], column, places)
-        return raw
+        columns = {
+            n: c
+            for n, c in self.columns.items()
+            if c.stream == stream and not source.fields[c.field].encoded
+        }
+        if not columns:
+            return {}
+        read = source.read(indices, sorted({c.field for c in columns.values()}))
+        return {n: finish_array(read[c.field], c, places) for n, c in columns.items()}
+
+    def _read_files(
+        self, stream: str, indices: np.ndarray, places: np.ndarray
+    ) -> tuple[Raw, np.ndarray]:
+        """The columns that are image files, and the examples that were usable."""
+        source = self.streams[stream].source
+        columns = {
+            n: c
+            for n, c in self.columns.items()
+            if c.stream == stream and source.fields[c.field].encoded
+        }
+        if not columns:
+            return {}, indices
+        load = self._loader(stream, source, columns)
+        jobs = zip(indices.tolist(), map(tuple, places), strict=True)
+        loaded = list(self._map(lambda job: self._usable(stream, load, *job), jobs))
+        raw = {n: np.stack([pictures[n] for _, pictures in loaded]) for n in columns}
+        return raw, np.array([index for index, _ in loaded], np.int64)
 
     def _usable(
         self, stream: str, load: Callable, index: int, place: tuple[float, float]
@@ -133,7 +142,7 @@ class PlainReader:
         wanted = {c.field: c.prepare.classes for c in columns.values() if c.prepare}
 
         def decoded(index: int) -> dict[str, Picture]:
-            files = source.encoded(index)
+            files = load_files(source, index)
             return {f: decode(files[f], classes) for f, classes in wanted.items()}
 
         def prepared(pictures, place) -> dict[str, Picture]:
@@ -174,6 +183,18 @@ class PlainReader:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "jaxgan-read")
         return self._pool.map(function, jobs)
+
+
+def load_files(source: Source, index: int) -> dict[str, bytes]:
+    """The image files of an example.
+
+    Raises:
+      Unusable: if one cannot be read.
+    """
+    try:
+        return source.encoded(index)
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise Unusable(f"cannot be read ({error})") from error
 
 
 def finish_array(values: np.ndarray, column: Column, places: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -48,6 +48,7 @@ class Field:
         return self.shape is None
 
 
+@runtime_checkable
 class Source(Protocol):
     """Examples by index, in a fixed order."""
 

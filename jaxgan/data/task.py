@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
@@ -58,7 +59,7 @@ class Task:
             if column.prepare:
                 p = column.prepare
                 specs[name] = ArraySpec(
-                    (*lead, p.height, p.width, p.channels), "uint8", 0, 255
+                    (*lead, p.height, p.width, p.channels), "uint8", 0.0, 255.0
                 )
                 continue
             field = self.streams[column.stream].source.fields[column.field]
@@ -67,7 +68,7 @@ class Task:
         return specs
 
     def preprocess(
-        self, raw: Mapping[str, Shaped[Array, "b ..."]], key: Key
+        self, raw: Mapping[str, Shaped[Array | np.ndarray, "b ..."]], key: Key
     ) -> dict[str, Shaped[Array, "b ..."]]:
         """Raw arrays to a batch: crops, flips, normalisation. Pure; runs in the step.
 
@@ -79,10 +80,11 @@ class Task:
         Returns:
           float32 fields in the ranges that the task documents; labels int32.
         """
+        arrays = {name: jnp.asarray(value) for name, value in raw.items()}
         if self.options.draws == 1:
-            return self.transform(raw, key)
-        flat = {k: v.reshape(-1, *v.shape[2:]) for k, v in raw.items()}
-        lead = next(iter(raw.values())).shape[:2]
+            return self.transform(arrays, key)
+        flat = {k: v.reshape(-1, *v.shape[2:]) for k, v in arrays.items()}
+        lead = next(iter(arrays.values())).shape[:2]
         out = self.transform(flat, key)
         return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), out)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
-from jaxgan.core.errors import UserError
+from jaxgan.core.errors import UserError, one_of
 from jaxgan.data.opening import open_images, whole_field
 from jaxgan.data.options import Options
 from jaxgan.data.plain_reader import check_labels
@@ -37,7 +39,7 @@ def labelled(
     *,
     label: str = "label",
     num_classes: int | None = None,
-    bins: tuple[float, ...] | None = None,
+    bins: Sequence[int | float] | None = None,
 ) -> Task:
     """`image` and `label`, int32 in [0, num_classes).
 
@@ -60,16 +62,16 @@ def labelled(
         raise UserError(
             f"{source.name}: field {label!r} is not a number an example; set data.label"
         )
-    bins = None if bins is None else tuple(bins)
+    bounds = None if bins is None else tuple(float(b) for b in bins)
     if num_classes is None:
-        if bins is not None:
-            num_classes = len(bins) + 1
+        if bounds is not None:
+            num_classes = len(bounds) + 1
         elif field.names:
             num_classes = len(field.names)
         else:
             num_classes = int(whole_field(source, label, "data.label").max()) + 1
     known = source.column(label)
-    if known is not None and bins is None:
+    if known is not None and bounds is None:
         check_labels(known, num_classes, f"{source.name}, field {label!r}")
     name = options.fields[0] if options.fields else "image"
     apply = augmentation(options, split)
@@ -80,7 +82,7 @@ def labelled(
         streams={"examples": walk(source, split, seed)},
         columns={
             "image": picture_column(options, source, split, field=name),
-            "label": Column("examples", label, None, "int32", num_classes, bins),
+            "label": Column("examples", label, None, "int32", num_classes, bounds),
         },
         transform=lambda raw, key: {
             **apply({"image": raw["image"]}, key),
@@ -99,8 +101,6 @@ def masked(options: Options, split: str, seed: int, *, mask: str = "center") -> 
       seed: the run's.
       mask: a key of `jaxgan.ops.masks.HOLE_MASKS`.
     """
-    from jaxgan.core.errors import one_of
-
     one_of(mask, HOLE_MASKS, "data.mask")
     plain = images(options, split, seed)
     height, width = options.size

@@ -14,7 +14,7 @@ from jaxgan.data.options import Options
 from jaxgan.data.streams import walk
 from jaxgan.data.task import Task
 from jaxgan.data.tasks.pictures_in import picture_column
-from jaxgan.ops.bicubic import bicubic_downsample, gaussian_downsample
+from jaxgan.ops.bicubic import Boundary, bicubic_downsample, gaussian_downsample
 
 
 def low_high(
@@ -24,7 +24,7 @@ def low_high(
     *,
     scale: int = 4,
     degradation: str = "bicubic",
-    boundary: str = "symmetric",
+    boundary: Boundary = "symmetric",
     quantize_lr: bool = True,
     flip_rot: bool = False,
 ) -> Task:
@@ -63,17 +63,9 @@ def low_high(
     source = open_high(options, split)
     field = "hr" if "hr" in source.fields else "image"
     field = options.fields[0] if options.fields else field
-    high = picture_column(options, source, split, field=field)
-    assert high.prepare
-    high = dataclasses.replace(
-        high, prepare=dataclasses.replace(high.prepare, align=scale)
-    )
-    columns = {"hr": high}
+    columns = {"hr": picture_column(options, source, split, field=field, align=scale)}
     if "lr" in source.fields:
-        prepare = dataclasses.replace(
-            high.prepare, height=height // scale, width=width // scale, align=1
-        )
-        columns["lr"] = dataclasses.replace(high, field="lr", prepare=prepare)
+        columns["lr"] = picture_column(options, source, split, field="lr", shrink=scale)
 
     def transform(raw, key):
         images = dict(raw)

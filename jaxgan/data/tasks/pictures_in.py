@@ -57,6 +57,8 @@ def picture_column(
     part: Any = None,
     classes: int = 0,
     channels: int | None = None,
+    shrink: int = 1,
+    align: int = 1,
 ) -> Column:
     """The column of a picture that the host brings to `load_size` or crops.
 
@@ -69,24 +71,26 @@ def picture_column(
       part: the half of a side-by-side picture.
       classes: it is a map of so many class numbers, if not 0.
       channels: None asks `channels_of`.
+      shrink: the source's pictures, and so the result, are smaller by this factor.
+      align: windows begin at multiples of this.
     """
     training = split == "train"
     # The step cuts crops out of a stretched picture; other resizes end in a window of
     # pictures whose sizes differ, which only the host can cut.
     stretch = options.resize == "stretch"
     height, width = options.loaded if stretch and training else options.size
-    box = options.box
     prepare = Prepare(
-        height=height,
-        width=width,
+        height=height // shrink,
+        width=width // shrink,
         channels=1 if classes else channels or channels_of(options, source, field),
         resize=options.resize,
         scale_to=options.loaded,
         filter=options.filter,
         part=part,
-        box=box if box is None or isinstance(box, int) else tuple(box),
+        box=options.cut,
         random=training
         and (options.resize == "crop" or options.loaded != options.size),
+        align=align,
         classes=bool(classes),
     )
     return Column(stream, field, prepare)

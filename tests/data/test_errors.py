@@ -1,0 +1,296 @@
+"""One line for everything that a user can put right: it names the thing and the way."""
+
+import logging
+import zipfile
+
+import numpy as np
+import pytest
+
+from jaxgan.core import UserError
+from jaxgan.data import from_arrays, make_source, make_task
+from tests.data.conftest import encode, picture
+
+
+def refuses(message: str):
+    return pytest.raises(UserError, match=message)
+
+
+def task(source, name="images", *, split="train", **options):
+    data = {"task": name, "source": source, "image_size": 8, "holdout": 0.0}
+    return make_task({**data, **options}, split=split, seed=0)
+
+
+def first(task, batch_size=4):
+    return next(task.batches(0, batch_size))
+
+
+@pytest.mark.parametrize("reader", ["pillow", "tensorflow"])
+def test_unreadable_file_is_named_and_skipped_the_same_by_every_reader(
+    write, caplog, reader
+):
+    for i in range(12):
+        root = write(f"{i:02d}.png", picture(i, 8, 8))
+    write("03.png", encode(picture(3, 8, 8))[:60])
+    write("04.png", b"no image at all")
+    whole = task(f"folder:{root}", max_unreadable=0.2, reader=reader)
+    with caplog.at_level(logging.WARNING):
+        iterator = whole.batches(0, 4)
+        got = [next(iterator)["image"] for _ in range(6)]
+    assert "03.png: " in caplog.text and "04.png: not an image file" in caplog.text
+    assert "(2 so far)" in caplog.text
+    # The next whole file, 05, stands in, whichever was met first.
+    indices = np.concatenate([whole.rows(s, 4).indices["examples"] for s in range(6)])
+    stand_in = np.where(np.isin(indices, (3, 4)), 5, indices)
+    expected = np.stack([picture(i, 8, 8) for i in stand_in])
+    assert (np.concatenate(got) == expected).all()
+    late = task(f"folder:{root}", max_unreadable=0.2, reader=reader)
+    assert (next(late.batches(4, 4))["image"] == got[4]).all()
+
+
+@pytest.mark.parametrize("reader", ["pillow", "tensorflow"])
+def test_too_many_unreadable_files_stop_the_run(write, reader):
+    for i in range(12):
+        root = write(f"{i:02d}.png", b"" if i % 2 else picture(i, 8, 8))
+    many = task(f"folder:{root}", max_unreadable=0.2, reader=reader)
+    with refuses(r"set/\d+.png: not an image.*3 of 12 files.*data.max_unreadable=0.2"):
+        iterator = many.batches(0, 4)
+        for _ in range(4):
+            next(iterator)
+
+
+def test_unreadable_file_in_memory_is_skipped_too(write, caplog):
+    for i in range(4):
+        root = write(f"{i}.png", b"" if i == 1 else picture(i, 8, 8))
+    kept = task(f"folder:{root}", max_unreadable=0.3, in_memory=True)
+    assert (kept.examples([1])["image"][0] == picture(2, 8, 8)).all()
+    assert "1.png" in caplog.text
+
+
+def test_missing_folder(tmp_path):
+    (tmp_path / "faces").mkdir()
+    with refuses(r"folder:.*/facse: there is no such folder \(did you mean 'faces'"):
+        task(f"folder:{tmp_path}/facse")
+
+
+def test_file_in_place_of_a_folder(write):
+    root = write("x.png", picture(0))
+    with refuses("it is a file; name the folder, or write zip:"):
+        task(f"folder:{root}/x.png")
+
+
+def test_empty_folder_says_what_was_looked_for(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    with refuses(r"no image files in it; looked.*\.jpg.*\.png"):
+        task(f"folder:{tmp_path}")
+
+
+def test_missing_or_broken_zip(tmp_path):
+    with refuses("zip:.*x.zip: there is no such file"):
+        task(f"zip:{tmp_path}/x.zip")
+    (tmp_path / "x.zip").write_bytes(b"PK half of it")
+    with refuses("zip:.*x.zip: it is no zip archive or not whole"):
+        task(f"zip:{tmp_path}/x.zip")
+
+
+def test_missing_folder_inside_a_zip(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("train/a.png", encode(picture(0)))
+    with refuses(r"x.zip!/trian: .*did you mean 'train'"):
+        task(f"zip:{tmp_path}/x.zip!/trian")
+
+
+def test_pairs_without_partner(write):
+    for name in ("A/1.png", "A/2.png", "A/3.png", "B/1.png"):
+        root = write(name, picture(0))
+    with refuses(r"set/A: '2' has no partner of that name in .*set/B \(2 such in all"):
+        task(f"folder:{root}", "paired")
+
+
+def test_pictures_that_are_not_side_by_side(folder):
+    with refuses(r"00.png is 24x20, not two pictures side by side.*data.layout"):
+        task(f"folder:{folder}", "paired")
+
+
+def test_no_two_domains(folder):
+    with refuses("no two domains in it; make folders trainA and trainB"):
+        task(f"folder:{folder}", "unpaired")
+
+
+def test_named_folder_is_not_there(write):
+    root = write("image/1.png", picture(0))
+    with refuses("label: data.folders names it.*the folders are image"):
+        task(f"folder:{root}", "paired", folders=("image", "label"))
+
+
+def test_all_images_smaller_than_the_crop(folder):
+    with refuses(r"none of its 11 images can be used.*24x\d+, smaller than 96x96"):
+        first(task(f"folder:{folder}", "low_high", image_size=96))
+
+
+def test_images_smaller_than_the_crop_are_skipped_and_counted(write, caplog):
+    for i in range(4):
+        root = write(f"{i}.png", picture(i, 16, 16) if i else picture(i, 8, 16))
+    small = task(f"folder:{root}", "low_high", image_size=16, max_unreadable=0.0)
+    for _ in range(3):
+        first(small)
+    assert "0.png: it is 16x8, smaller than 16x16 (1 so far)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((3, 8, 8, 2), "uint8"), ((3, 8, 8, 4), "uint8"), ((3, 8, 8, 3), "float32"),
+     ((3, 8), "uint8")],
+    ids=["two channels", "four channels", "float", "no picture"],
+)  # fmt: skip
+def test_arrays_that_are_no_pictures(shape, dtype):
+    with refuses(r"field 'image' is .*; images are uint8 \[height, width\]"):
+        task(from_arrays(image=np.zeros(shape, dtype)))
+
+
+def test_wrong_number_of_channels_in_the_config():
+    with refuses("data.channels is 5: choose 1 or 3"):
+        task(from_arrays(image=np.zeros((3, 8, 8), np.uint8)), channels=5)
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_labels_out_of_range(label):
+    source = from_arrays(
+        name="mine", image=np.zeros((2, 8, 8), np.uint8), label=np.array([0, label])
+    )
+    with refuses(f"mine, field 'label': label {label} is outside 0..2.*num_classes"):
+        task(source, "labelled", num_classes=3)
+
+
+def test_missing_label_field(folder):
+    with refuses("has no field 'label', only image"):
+        task(f"folder:{folder}", "labelled")
+
+
+def test_file_name_that_does_not_match_the_pattern(folder):
+    with refuses(r"/00.png: its name does not match data.label_pattern"):
+        task(f"folder:{folder}", label_pattern=r"(?P<age>\d+)_")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("(?P<x>", "is no regular expression"), (r"(\d+)", "names no group")],
+)
+def test_useless_patterns(folder, pattern, message):
+    with refuses(message):
+        task(f"folder:{folder}", label_pattern=pattern)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("foldr:/x", "unknown kind.*did you mean 'folder'"),
+        ("/x/y", "unknown kind; write one of folder:/path"),
+        ("folder:", "unknown kind"),
+        (None, "data.source is not set"),
+        ("", "data.source is not set"),
+    ],
+)
+def test_unknown_schemes(source, message):
+    with refuses(message):
+        task(source)
+
+
+def test_unknown_task_split_and_key_suggest_the_nearest():
+    with refuses("data.task 'pared'.*did you mean 'paired'"):
+        make_task({"task": "pared"})
+    with refuses("split 'val'.*choose one of train, validation, test"):
+        make_task({"task": "latent"}, split="val")
+    with refuses("data.directoin: the task 'paired' knows no such key.*'direction'"):
+        make_task({"task": "paired", "directoin": "AtoB"})
+    with refuses("data.task is not set"):
+        make_task({})
+    with refuses("data.direction 'BtoB'"):
+        make_task({"task": "paired", "direction": "BtoB"})
+    with refuses("data.mask 'centre'.*did you mean 'center'"):
+        make_task({"task": "masked", "mask": "centre"})
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_batch_size_below_one(size):
+    with refuses(f"training.batch_size is {size}: it must be at least 1"):
+        make_task({"task": "latent"}).batches(0, size)
+
+
+def test_batch_that_cannot_be_shared_by_the_processes():
+    with refuses("batch_size 6 cannot be shared by 4 processes; choose a multiple"):
+        make_task({"task": "latent"}).batches(0, 6, 0, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": 0}, "data.image_size is 0"),
+        ({"image_size": (8, 8, 8)}, "data.image_size is"),
+        ({"image_size": None}, "data.image_size is not set"),
+        ({"load_size": 4}, "data.load_size .* smaller than data.image_size"),
+        ({"holdout": 1.0}, "data.holdout is 1.0"),
+        ({"draws": 0}, "data.draws is 0"),
+        ({"max_unreadable": 2.0}, "data.max_unreadable is 2.0"),
+        ({"reader": "pil"}, "data.reader 'pil'"),
+        ({"box": (1, 2)}, "data.box is"),
+        ({"where": {"labl": 1}}, "data.where names the field 'labl'.*'label'"),
+        ({"where": {"label": 9}}, "no example is as data.where asks"),
+        ({"holdout": 0.5, "holdout_by": "x"}, "data.holdout_by names the field 'x'"),
+        ({"fields": ("picture",)}, "has no field 'picture', only image, label"),
+    ],
+    ids=lambda x: next(iter(x)) if isinstance(x, dict) else "",
+)
+def test_impossible_options(options, message):
+    source = from_arrays(image=np.zeros((4, 8, 8), np.uint8), label=np.arange(4))
+    with refuses(message):
+        task(source, **options)
+
+
+def test_held_out_split_without_holdout(folder):
+    with refuses("it has no test split and data.holdout is 0; set data.holdout"):
+        task(f"folder:{folder}", split="test")
+
+
+def test_one_example_cannot_be_divided(write):
+    root = write("1.png", picture(0))
+    with refuses(r"1 example\(s\) cannot be divided.*data.holdout=0"):
+        make_source(f"folder:{root}")
+
+
+def test_arrays_of_different_lengths():
+    with refuses("need the same length, but image has 3, label has 2"):
+        from_arrays(image=np.zeros((3, 8, 8), np.uint8), label=np.zeros(2))
+
+
+def test_examples_beyond_the_end():
+    with refuses("example 4 does not exist: data.task=images has 4"):
+        task(from_arrays(image=np.zeros((4, 8, 8), np.uint8))).examples([0, 4])
+
+
+def test_low_resolution_needs_a_multiple_of_the_scale():
+    source = from_arrays(image=np.zeros((4, 32, 32, 3), np.uint8))
+    with refuses(r"data.image_size \(30, 30\) is not a multiple of data.scale=4"):
+        task(source, "low_high", image_size=30)
+
+
+def test_voxels_that_do_not_fit():
+    with refuses("grids of 40x40x40 voxels do not fit data.image_size=32"):
+        source = from_arrays(voxels=np.zeros((2, 40, 40, 40), np.uint8))
+        task(source, "voxels", image_size=32)
+    with refuses("no field 'voxels' or 'packed', only image"):
+        task(from_arrays(image=np.zeros((2, 8, 8), np.uint8)), "voxels")
+    with refuses("no grid has data.min_voxels=9 voxels"):
+        source = from_arrays(voxels=np.zeros((2, 4, 4, 4), np.uint8))
+        task(source, "voxels", min_voxels=9)
+
+
+def test_tensorflow_asked_for_and_absent(folder, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with refuses("data.reader=tensorflow, but TensorFlow is not installed"):
+        first(task(f"folder:{folder}", reader="tensorflow"))
+
+
+def test_every_message_is_one_line(folder):
+    with pytest.raises(UserError) as error:
+        task(f"folder:{folder}", "paired")
+    assert "\n" not in str(error.value)

@@ -1,0 +1,182 @@
+"""Decoding, channels, resizing and windows on the host."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgan.core import UserError
+from jaxgan.data.pictures import Prepare, Unusable, convert, decode
+from tests.data.conftest import encode, picture
+
+MIDDLE = (0.5, 0.5)
+
+
+def saved(image: Image.Image, format: str = "png", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("format", ["png", "bmp", "tiff", "webp"])
+def test_lossless_files_are_read_bit_for_bit(format, channels):
+    values = picture(0, channels=channels)
+    options = {"lossless": True} if format == "webp" else {}
+    read = decode(encode(values, format, **options))
+    assert (convert(read, channels) == values).all()
+
+
+def test_transparency_is_laid_over_white():
+    rgba = np.zeros((2, 2, 4), np.uint8)
+    rgba[0, 0] = (10, 20, 30, 255)
+    rgba[0, 1] = (0, 0, 0, 128)
+    read = decode(saved(Image.fromarray(rgba)))
+    assert read.shape == (2, 2, 3)
+    assert read[0, 0].tolist() == [10, 20, 30]
+    assert read[1, 1].tolist() == [255, 255, 255]
+    assert read[0, 1].tolist() == [127, 127, 127]
+
+
+def test_grey_with_alpha_stays_grey():
+    image = Image.fromarray(np.zeros((3, 3), np.uint8)).convert("LA")
+    assert decode(saved(image)).shape == (3, 3, 1)
+
+
+def test_palette_becomes_rgb_or_class_numbers():
+    numbers = np.array([[0, 1], [2, 1]], np.uint8)
+    image = Image.fromarray(numbers).convert("P")
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
+    file = saved(image)
+    assert decode(file)[0, 1].tolist() == [0, 255, 0]
+    assert (decode(file, classes=True)[..., 0] == numbers).all()
+
+
+def test_sixteen_bits_become_eight():
+    deep = np.array([[0, 257 * 100], [65535, 257]], np.uint16)
+    assert decode(saved(Image.fromarray(deep)))[..., 0].tolist() == [[0, 100], [255, 1]]
+
+
+def test_cmyk_becomes_rgb():
+    image = Image.new("CMYK", (4, 4), (0, 255, 255, 0))
+    red = decode(saved(image, "jpeg", quality=95))
+    assert red.shape == (4, 4, 3) and red[0, 0, 0] > 240 and red[0, 0, 1] < 15
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "not an image file"),
+        (b"hello", "not an image file"),
+        (encode(picture(0, 64, 64), "jpeg")[:-200], "truncated"),
+        (encode(picture(0, 64, 64), "png")[:200], "truncated"),
+    ],
+    ids=["empty", "text", "half a jpeg", "half a png"],
+)
+def test_broken_files_say_why(data, why):
+    with pytest.raises(Unusable, match=why):
+        decode(data)
+
+
+def test_class_maps_are_not_read_from_colour_files():
+    with pytest.raises(Unusable, match="one channel"):
+        decode(encode(picture(0)), classes=True)
+
+
+def test_grey_expands_and_rgb_contracts():
+    grey = picture(1, channels=1)
+    assert (convert(grey, 3) == np.repeat(grey, 3, -1)).all()
+    rgb = np.zeros((1, 3, 3), np.uint8)
+    rgb[0] = np.diag([255, 255, 255])
+    assert convert(rgb, 1)[0, :, 0].tolist() == [76, 150, 29]  # ITU-R 601
+    with pytest.raises(Unusable, match="2 channels"):
+        convert(np.zeros((1, 1, 2), np.uint8), 3)
+
+
+def test_stretch_ignores_the_aspect_and_antialiases():
+    # A checkerboard shrunk by two is even grey; without antialiasing it is not.
+    board = (np.indices((16, 32)).sum(0) % 2 * 255).astype(np.uint8)[..., None]
+    small = Prepare(8, 8, 1)(board, MIDDLE)
+    assert small.shape == (8, 8, 1)
+    assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() <= 12
+
+
+def test_pictures_of_the_right_size_are_untouched():
+    values = picture(0, 8, 8)
+    assert (Prepare(8, 8)(values, MIDDLE) == values).all()
+
+
+def test_cover_keeps_the_aspect_and_takes_the_middle():
+    ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[None, :, None], (16, 64, 1))
+    out = Prepare(8, 8, 1, resize="cover", scale_to=(8, 8))(ramp, MIDDLE)
+    # Columns 24..39 of 64 at half the size.
+    assert np.abs(out[4, :, 0].astype(int) - np.arange(24.5, 40, 2)).max() <= 1
+
+
+def test_cover_reaches_both_sides_of_an_oblong():
+    prepare = Prepare(8, 20, 3, resize="cover", scale_to=(8, 20))
+    for height, width in ((31, 17), (17, 31), (9, 100)):
+        assert prepare(picture(0, height, width), MIDDLE).shape == (8, 20, 3)
+
+
+def test_width_scales_by_the_width_alone():
+    prepare = Prepare(8, 8, 3, resize="width", scale_to=(0, 16))
+    assert prepare(picture(0, 64, 32), MIDDLE).shape == (8, 8, 3)
+    with pytest.raises(Unusable, match="smaller than 8x8") as error:
+        prepare(picture(0, 10, 32), MIDDLE)
+    assert error.value.small
+
+
+def test_windows_cover_every_offset_and_nothing_else():
+    ramp = np.arange(6 * 5, dtype=np.uint8).reshape(6, 5, 1)
+    prepare = Prepare(3, 4, 1, resize="crop", random=True)
+    corners = set()
+    for a in np.linspace(0, 0.999, 23):
+        for b in np.linspace(0, 0.999, 23):
+            window = prepare(ramp, (a, b))
+            top, left = divmod(int(window[0, 0, 0]), 5)
+            assert (window == ramp[top : top + 3, left : left + 4]).all()
+            corners.add((top, left))
+    assert corners == {(t, s) for t in range(4) for s in range(2)}
+
+
+def test_aligned_windows_of_two_sizes_show_the_same_place():
+    high = np.arange(24 * 20).reshape(24, 20, 1).astype(np.uint8)
+    low = high[::4, ::4]
+    big = Prepare(8, 8, 1, resize="crop", random=True, align=4)
+    small = Prepare(2, 2, 1, resize="crop", random=True)
+    for place in ((0.0, 0.0), (0.3, 0.9), (0.99, 0.5), (0.7, 0.2)):
+        assert (big(high, place)[::4, ::4] == small(low, place)).all()
+
+
+def test_halves_and_boxes_are_cut_first():
+    both = np.concatenate([picture(0, 8, 8), picture(1, 8, 8)], axis=1)
+    assert (Prepare(8, 8, part="left")(both, MIDDLE) == picture(0, 8, 8)).all()
+    assert (Prepare(8, 8, part="right")(both, MIDDLE) == picture(1, 8, 8)).all()
+    values = picture(0, 20, 30)
+    assert (Prepare(10, 10, box=10)(values, MIDDLE) == values[5:15, 10:20]).all()
+    box = Prepare(4, 6, box=(1, 2, 4, 6))
+    assert (box(values, MIDDLE) == values[1:5, 2:8]).all()
+    with pytest.raises(Unusable, match="smaller than data.box"):
+        Prepare(10, 10, box=21)(values, MIDDLE)
+
+
+def test_class_maps_are_never_interpolated():
+    numbers = np.random.default_rng(0).choice([3, 200], (32, 32, 1)).astype(np.uint8)
+    out = Prepare(9, 9, 1, classes=True)(numbers, MIDDLE)
+    assert set(np.unique(out)) <= {3, 200}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resize": "strech"}, "data.resize 'strech'.*did you mean 'stretch'"),
+        ({"filter": "bicubc"}, "data.filter 'bicubc'.*did you mean 'bicubic'"),
+        ({"channels": 4}, "data.channels is 4: choose 1 or 3"),
+    ],
+    ids=["resize", "filter", "channels"],
+)
+def test_unknown_ways_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        Prepare(8, 8, **options)

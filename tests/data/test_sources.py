@@ -1,0 +1,231 @@
+"""Sources by name: what a folder, an archive, an array file or a user's arrays hold."""
+
+import zipfile
+
+import numpy as np
+import pytest
+
+from jaxgan.core import UserError
+from jaxgan.data import Field, example, from_arrays, make_source
+from jaxgan.data.opening import open_domains, open_high, open_pairs
+from jaxgan.data.options import Options
+from tests.data.conftest import encode, picture
+
+
+def files_of(source) -> list[str]:
+    return [source.describe(i).split("/set/")[-1] for i in range(len(source))]
+
+
+def zipped(root) -> str:
+    path = root.parent / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(root.rglob("*.*"), reverse=True):
+            archive.write(file, file.relative_to(root).as_posix())
+    return f"zip:{path}"
+
+
+def test_folder_holds_its_images_sorted_by_name(write):
+    for name in ("b.png", "a.png", "deep/er/c.jpg", ".hidden.png", "notes.txt"):
+        data = b"text" if name.endswith("txt") else picture(ord(name[0]))
+        root = write(name, data)
+    source = make_source(f"folder:{root}", holdout=0.0)
+    assert files_of(source) == ["a.png", "b.png", "deep/er/c.jpg"]
+    assert source.fields == {"image": Field(None)}
+    assert (example(source, 0)["image"] == picture(ord("a"))).all()
+
+
+def test_zip_equals_the_folder_that_it_was_made_of(folder):
+    inside = make_source(f"folder:{folder}", holdout=0.0)
+    packed = make_source(zipped(folder), holdout=0.0)
+    assert len(inside) == len(packed) == 11
+    for i in range(11):
+        assert inside.encoded(i) == packed.encoded(i)
+
+
+def test_inner_folder_of_a_zip(write):
+    write("x/1.png", picture(1))
+    root = write("y/z/2.png", picture(2))
+    source = make_source(zipped(root) + "!/y/z", holdout=0.0)
+    assert len(source) == 1
+    assert (example(source, 0)["image"] == picture(2)).all()
+
+
+def test_label_folders_become_labels(write):
+    for name in ("male/a.png", "female/b.png", "male/c.png"):
+        root = write(name, picture(0))
+    source = make_source(f"folder:{root}", holdout=0.0)
+    assert source.fields["label"] == Field((), "int32", ("female", "male"))
+    assert source.read(np.arange(3))["label"].tolist() == [0, 1, 1]
+
+
+def test_file_names_become_fields_by_a_pattern(write):
+    for name in ("23_0_cat_x.png", "7_1_dog_y.png", "101_1_cat_z.png"):
+        root = write(name, picture(0))
+    pattern = r"(?P<age>\d+)_(?P<gender>\d)_(?P<animal>[a-z]+)_"
+    source = make_source(f"folder:{root}", label_pattern=pattern, holdout=0.0)
+    read = source.read(np.arange(3))  # sorted by name: 101, 23, 7
+    assert read["age"].tolist() == [101, 23, 7]
+    assert read["gender"].tolist() == [1, 0, 1]
+    assert source.fields["animal"].names == ("cat", "dog")
+    assert read["animal"].tolist() == [0, 0, 1]
+
+
+def test_split_folders_are_the_splits(write):
+    for name in ("train/a.png", "train/b.png", "val/c.png", "test/d.png"):
+        root = write(name, picture(0))
+    names = {s: files_of(make_source(f"folder:{root}", s)) for s in SPLITS}
+    assert [len(n) for n in names.values()] == [2, 1, 1]
+    assert names["validation"] == ["val/c.png"] and names["test"] == ["test/d.png"]
+
+
+SPLITS = ("train", "validation", "test")
+
+
+def test_one_held_out_folder_serves_validation_and_test(write):
+    for name in ("train/a.png", "train/b.png", "test/d.png"):
+        root = write(name, picture(0))
+    for split in ("validation", "test"):
+        assert files_of(make_source(f"folder:{root}", split)) == ["test/d.png"]
+    assert len(make_source(f"folder:{root}", "train")) == 2
+
+
+def test_explicit_holdout_keeps_the_test_folder_for_the_end(write):
+    for i in range(10):
+        write(f"train/{i}.png", picture(i))
+    root = write("test/t.png", picture(0))
+    make = lambda split: files_of(  # noqa: E731
+        make_source(f"folder:{root}", split, holdout=0.3)
+    )
+    assert len(make("train")) == 7 and len(make("validation")) == 3
+    assert not set(make("train")) & set(make("validation"))
+    assert make("test") == ["test/t.png"]
+
+
+def test_without_folders_a_tenth_is_held_out_and_always_the_same(folder):
+    train = files_of(make_source(f"folder:{folder}", "train"))
+    held = files_of(make_source(f"folder:{folder}", "validation"))
+    assert len(train) == 10 and len(held) == 1
+    assert sorted(train + held) == [f"{i:02d}.png" for i in range(11)]
+    assert held == files_of(make_source(f"folder:{folder}", "test"))
+
+
+def test_holdout_by_group_does_not_tear_groups_apart(tmp_path):
+    person = np.repeat(np.arange(10), 5)
+    np.savez(tmp_path / "x.npz", image=np.zeros((50, 4, 4), np.uint8), person=person)
+    options = {"holdout": 0.3, "holdout_by": "person"}
+    parts = [
+        set(make_source(f"npz:{tmp_path}/x.npz", s, **options).column("person"))
+        for s in ("train", "validation")
+    ]
+    assert len(parts[0]) == 7 and len(parts[1]) == 3 and not parts[0] & parts[1]
+
+
+def test_where_chooses_by_number_and_by_name(write):
+    for name in ("cat/1.png", "dog/2.png", "eel/3.png"):
+        root = write(name, picture(0))
+    for wanted in ("dog", ("dog",), (1,), 1):
+        source = make_source(f"folder:{root}", holdout=0.0, where={"label": wanted})
+        assert files_of(source) == ["dog/2.png"]
+
+
+def test_npz_separates_examples_from_what_describes_them(tmp_path):
+    np.savez(
+        tmp_path / "v.npz",
+        packed=np.zeros((6, 8), np.uint8),
+        label=np.arange(6, dtype=np.int8) % 3,
+        classes=np.array(["bed", "chair", "desk"]),
+        shape=np.array([4, 4, 4]),
+    )
+    source = make_source(f"npz:{tmp_path}/v.npz", holdout=0.0)
+    assert set(source.fields) == {"packed", "label"}
+    assert source.fields["packed"].grid == (4, 4, 4)
+    assert source.fields["label"].names == ("bed", "chair", "desk")
+
+
+def test_user_arrays_are_a_source_and_are_not_divided():
+    image = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), np.uint8)
+    source = make_source(from_arrays(image=image, label=np.arange(5)), "validation")
+    assert len(source) == 5
+    assert (source.read(np.array([3, 1]))["image"] == image[[3, 1]]).all()
+
+
+def test_pairs_in_two_folders_match_by_stem(write):
+    for i in (2, 1):
+        write(f"val/A/{i}.jpg", picture(i))
+        root = write(f"val/B/{i}.png", picture(10 + i))
+    write("train/A/0.png", picture(0))
+    write("train/B/0.png", picture(0))
+    source = open_pairs(Options(source=f"folder:{root}"), "validation")
+    assert len(source) == 2 and set(source.fields) == {"a", "b"}
+    assert (example(source, 0)["b"] == picture(11)).all()
+    assert (example(source, 1)["b"] == picture(12)).all()
+
+
+def test_pairs_in_two_folders_of_any_name_and_splits_below(write):
+    for split in ("train", "val"):
+        for side in ("photo", "label"):
+            root = write(f"{side}/{split}/{split}1.png", picture(0))
+    options = Options(source=f"folder:{root}", folders=("label", "photo"))
+    source = open_pairs(options, "validation")
+    assert len(source) == 1
+    assert "a/val1.png and b/val1.png" in source.describe(0)
+
+
+def test_side_by_side_pairs_are_one_file(pairs):
+    source = open_pairs(Options(source=f"folder:{pairs}", holdout=0.0), "train")
+    assert len(source) == 7 and set(source.fields) == {"image"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("trainA/1.png", "trainA/2.png", "trainB/3.png", "testA/4.png", "testB/5.png"),
+        ("train/A/1.png", "train/A/2.png", "train/B/3.png", "test/A/4.png",
+         "test/B/5.png"),
+        ("train/x/1.png", "train/x/2.png", "train/y/3.png", "test/x/4.png",
+         "test/y/5.png"),
+    ],
+    ids=["trainA", "train/A", "two label folders"],
+)  # fmt: skip
+def test_domains_of_unpaired_translation(write, names):
+    for name in names:
+        root = write(name, picture(0))
+    a, b = open_domains(Options(source=f"folder:{root}"), "train")
+    assert (len(a), len(b)) == (2, 1)
+    a, b = open_domains(Options(source=f"folder:{root}"), "test")
+    assert [files_of(s)[0][-5:] for s in (a, b)] == ["4.png", "5.png"]
+
+
+def test_domains_without_test_folders_are_held_out_each(write):
+    for i in range(10):
+        write(f"trainA/{i}.png", picture(i))
+        root = write(f"trainB/{i}.png", picture(i))
+    train = open_domains(Options(source=f"folder:{root}"), "train")
+    held = open_domains(Options(source=f"folder:{root}"), "validation")
+    assert [len(s) for s in (*train, *held)] == [9, 9, 1, 1]
+
+
+def test_high_resolution_alone_or_with_its_low_partners(write):
+    write("HR/0001.png", picture(0, 16, 16))
+    write("HR/0002.png", picture(1, 16, 16))
+    root = write("other.png", picture(0))
+    alone = open_high(Options(source=f"folder:{root}", holdout=0.0), "train")
+    assert set(alone.fields) == {"hr"} and len(alone) == 2
+    write("LR/0001x4.png", picture(0, 4, 4))
+    write("LR/0002x4.png", picture(1, 4, 4))
+    both = open_high(Options(source=f"folder:{root}", holdout=0.0), "train")
+    assert set(both.fields) == {"hr", "lr"}
+    assert (example(both, 1)["lr"] == picture(1, 4, 4)).all()
+
+
+def test_truncated_npz_names_the_file(tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"PK\x03\x04 not whole")
+    with pytest.raises(UserError, match=r"npz:.*x.npz: cannot be read .*numpy.savez"):
+        make_source(f"npz:{tmp_path}/x.npz")
+
+
+def test_encoded_bytes_are_the_file(write):
+    values = picture(3)
+    root = write("x.png", values)
+    source = make_source(f"folder:{root}", holdout=0.0)
+    assert source.encoded(0) == {"image": encode(values)}
