@@ -50,6 +50,9 @@ def _show_warnings() -> None:
     handler.setFormatter(python_logging.Formatter("%(levelname)s: %(message)s"))
     ours = str(Path(__file__).parent)
     handler.addFilter(lambda record: record.pathname.startswith(ours))
+    # C++ threads of array writers complain of every write that nobody waits for any
+    # more once one has failed.
+    sys.unraisablehook = lambda ignored: logging.debug("%s", ignored.exc_value)
 
 
 def parse(

@@ -8,6 +8,8 @@ optimisers, memory) and `about` (format, stage, digest).
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -168,7 +170,7 @@ class Checkpoints:
             except UserError:
                 raise
             except Exception as error:  # orbax raises whatever its layers raise
-                problem = _first_line(error)
+                problem = _cause(error)
                 logging.info("checkpoint %d: %s", step, error)
                 unreadable.append(step)
                 continue
@@ -214,7 +216,8 @@ class _Disk:
             logging.info("checkpoint %d: %s", self._step, error)
             raise UserError(
                 f"cannot write checkpoint {self._step} to {where} "
-                f"({_first_line(error)}): make room there; {self._checkpoints._last()}"
+                f"({_cause(error)}): make room there, or give the run's directory to "
+                f"this user; {self._checkpoints._last()}"
             ) from error
 
 
@@ -266,7 +269,7 @@ def read_networks(
         except UserError:
             raise
         except Exception as error:  # orbax raises whatever its layers raise
-            problem = problem or _first_line(error)
+            problem = problem or _cause(error)
             logging.warning("checkpoint %d is damaged: %s", candidate, problem)
     raise UserError(f"no checkpoint in {directory} can be read ({problem})")
 
@@ -314,9 +317,15 @@ def _part(state: TrainState, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(state, name) for name in names}
 
 
-def _first_line(error: BaseException) -> str:
+def _cause(error: BaseException) -> str:
     """The innermost cause in a few words."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = str(error)
+    code = re.search(r"os_error_code='(\d+)'", text)  # tensorstore's
+    if code:
+        return os.strerror(int(code[1]))
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:160]
 
 
