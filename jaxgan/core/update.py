@@ -124,7 +124,7 @@ def apply_gradients(
         mine = {n: params[n] for n in player.networks}
         grads = {n: gradients[n] for n in player.networks}
         metrics[f"learning_rate/{name}"] = player.current_learning_rate(opt_state[name])
-        metrics[f"gradient_norm/{name}"] = global_norm(grads)
+        metrics[f"gradient_norm/{name}"] = global_norm(grads).astype(jnp.float32)
         updates, opt_state[name] = player.update(grads, opt_state[name], mine)
         params.update(optax.apply_updates(mine, updates))
     return state.replace(params=params, opt_state=opt_state), metrics

@@ -1,0 +1,211 @@
+"""3D-GAN: its specification's acceptance checks (those of its meshes: tests/ops)."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import hlo
+from jaxgan import core, losses
+from jaxgan.core import UserError
+from jaxgan.data import make_task
+from jaxgan.networks import voxel
+from jaxgan.systems.gan3d import GAN3D, write_mesh
+from tests import cases
+
+TINY = cases.build("gan3d", "tiny")
+
+
+def shapes_of(system, count=2):
+    side = system.resolution
+    voxels = jax.ShapeDtypeStruct((count, side, side, side, 1), jnp.float32)
+    return jax.eval_shape(
+        system.init, jax.random.key(0), {"voxels": voxels}, {}
+    ), voxels
+
+
+def start(system, size=8):
+    batch = cases.random_batch(system.stages[0], size)
+    batch["voxels"] = jnp.round(batch["voxels"])
+    state = jax.jit(system.init)(jax.random.key(0), batch, {})
+    return state, batch, jax.jit(system.step)
+
+
+@pytest.mark.parametrize(
+    ("changes", "generator", "discriminator"),
+    [
+        ({}, 17_569_664, 11_048_832),
+        ({"norm_first": False}, 17_569_664, 11_048_704),
+        ({"resolution": 32, "channels": (256, 128, 64, 32)}, 6_032_320, 2_771_904),
+    ],
+)
+def test_check_01_parameter_counts(changes, generator, discriminator):
+    state, _ = shapes_of(GAN3D(**changes))
+    count = lambda n: sum(math.prod(x.shape) for x in jax.tree.leaves(state.params[n]))  # noqa: E731
+    assert (count("generator"), count("discriminator")) == (generator, discriminator)
+
+
+def test_check_02_shapes_at_full_size():
+    system = GAN3D()
+    state, voxels = shapes_of(system)
+    z = jax.ShapeDtypeStruct((2, 200), jnp.float32)
+    variables = {n: {"params": state.params[n], **state.stats[n]} for n in state.params}
+    run = lambda name, x: jax.eval_shape(  # noqa: E731
+        lambda v, x: core.predict(system.networks()[name], v, x, train=False),
+        variables[name],
+        x,
+    )
+    assert run("generator", z).shape == (2, 64, 64, 64, 1)
+    logits, taps = run("discriminator", voxels)
+    assert logits.shape == (2,)
+    assert [t.shape[1] for t in taps] == [32, 16, 8, 4]
+    features = jax.eval_shape(
+        lambda v, x: system.features(v, {}, {"voxels": x}, jax.random.key(0)),
+        variables,
+        voxels,
+    )
+    assert features["features"].shape == (2, 7168)
+    assert system.inference["features"].output["features"].shape == (7168,)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "is_open"), [(0.0, True), (0.8, True), (0.81, False)]
+)
+def test_check_03_the_gate(accuracy, is_open):
+    state, batch, step = start(TINY)
+    assert state.memory["accuracy"] == 0.0
+    state = state.remember(accuracy=jnp.asarray(accuracy, jnp.float32))
+    after, metrics = step(state, {}, batch, jax.random.key(1))
+
+    def same(tree, other) -> bool:
+        return all(jax.tree.leaves(jax.tree.map(np.array_equal, tree, other)))
+
+    before_d = (
+        state.params["discriminator"],
+        state.opt_state["discriminator"],
+        state.stats["discriminator"],
+    )
+    after_d = (
+        after.params["discriminator"],
+        after.opt_state["discriminator"],
+        after.stats["discriminator"],
+    )
+    assert same(before_d, after_d) != is_open
+    assert metrics["skipped/discriminator"] == (0.0 if is_open else 1.0)
+    assert not same(state.params["generator"], after.params["generator"])
+    assert after.memory["accuracy"] == metrics["accuracy/discriminator"]
+    assert after.memory["accuracy"] != np.float32(accuracy)
+
+
+def test_the_accuracy_is_that_of_before_the_update():
+    """Opened or closed, the step's predictions are the same."""
+    state, batch, step = start(TINY)
+    closed = state.remember(accuracy=jnp.asarray(1.0, jnp.float32))
+    seen = [
+        step(s, {}, batch, jax.random.key(1))[1]["accuracy/discriminator"]
+        for s in (state, closed)
+    ]
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("gate", ["current", "none"])
+def test_other_gates(gate):
+    system = dataclasses.replace(TINY, gate=gate, accuracy_threshold=-1.0)
+    state, batch, step = start(system)
+    _, metrics = step(state, {}, batch, jax.random.key(1))
+    assert metrics["skipped/discriminator"] == (1.0 if gate == "current" else 0.0)
+
+
+def test_check_04_accuracy():
+    real, fake = jnp.asarray([1.0, -1.0]), jnp.asarray([-1.0, -1.0])
+    assert losses.binary_accuracy(real, fake) == 0.75
+
+
+def test_check_07_the_prior_is_uniform_on_the_unit_interval():
+    z = np.asarray(GAN3D(z_dim=100).draw(jax.random.key(0), 1000))
+    assert z.min() >= 0 and z.max() < 1
+    assert abs(z.mean() - 0.5) < 0.005 and abs(z.std() - 12**-0.5) < 0.005
+    z = np.asarray(GAN3D(z_dim=100, prior="normal").draw(jax.random.key(0), 1000))
+    assert abs(z.mean()) < 0.01 and abs(z.std() - 1) < 0.01
+
+
+def test_check_08_feature_pooling_of_one_voxel_s_activation_is_exact():
+    assert voxel.pooling(64, 4) == (8, 4, 2)
+    assert voxel.features_of(64, (64, 128, 256, 512)) == 7168
+
+
+def test_generator_and_discriminator_draw_separate_noise():
+    """The generator's update does not see the discriminator's fakes."""
+    state, batch, _ = start(TINY)
+    drawn = []
+    real = GAN3D.draw
+    twin = type("Twin", (GAN3D,), {})
+
+    def draw(self, key, count):
+        z = real(self, key, count)
+        drawn.append(z)
+        return z
+
+    twin.draw = draw
+    system = twin(**{f.name: getattr(TINY, f.name) for f in dataclasses.fields(TINY)})
+    system.step(state, {}, batch, jax.random.key(0))
+    assert len(drawn) == 2 and not np.array_equal(*drawn)
+
+
+def test_meshes_are_written_and_empty_shapes_too(tmp_path):
+    solid = np.zeros((16, 16, 16, 1), np.float32)
+    solid[4:12, 4:12, 4:12] = 1.0
+    write_mesh(tmp_path / "box.obj", {"voxels": solid})
+    assert "f " in (tmp_path / "box.obj").read_text()
+    write_mesh(tmp_path / "nothing.ply", {"voxels": np.zeros_like(solid)})
+    assert (tmp_path / "nothing.ply").exists()
+
+
+def test_resolutions_that_do_not_fit_are_refused():
+    with pytest.raises(UserError, match="it can be 32 or 64"):
+        GAN3D(resolution=48)
+
+
+def test_the_step_executes_the_minimum_of_flops():
+    system = GAN3D(resolution=16, channels=(128, 64), z_dim=64)
+    state, voxels = shapes_of(system, 4)
+    z = jax.ShapeDtypeStruct((4, 64), jnp.float32)
+    key = jax.random.key(0)
+    step = jax.jit(system.step).lower(state, {}, {"voxels": voxels}, key).compile()
+    piece = hlo.Pieces(system.networks(), state)
+    minimum = (
+        piece.forward("generator", z)
+        + 2 * piece.to_params("discriminator", voxels)
+        + piece.to_params("generator", z)
+        + piece.to_inputs("discriminator", voxels)
+    )
+    assert hlo.flops(step) <= 1.05 * minimum
+    assert not hlo.reversed_map_sized_windows(step, size=8)
+
+
+@pytest.mark.slow
+def test_check_10_learning_boxes():
+    """Occupancy of the samples within a factor of two of the data's."""
+    system = dataclasses.replace(cases.build("gan3d", "demo"), num_steps=1200)
+    data = cases.config_module("gan3d").get_config("demo").data.to_dict()
+    task = make_task(data, split="train", seed=0)
+    prepare = jax.jit(task.preprocess)
+    key = jax.random.key(0)
+    batches = task.batches(0, 32)
+    batch = prepare(next(batches), key)
+    state = jax.jit(system.init)(key, batch, {})
+    step = jax.jit(system.step, donate_argnums=0)
+    real, skipped = [], []
+    for i in range(1200):
+        batch = prepare(next(batches), key)
+        real.append(jnp.mean(batch["voxels"]))
+        state, metrics = step(state, {}, batch, jax.random.fold_in(key, i))
+        skipped.append(metrics["skipped/discriminator"])
+    z = system.draw(jax.random.key(9), 200)
+    made = system.sample(state.variables(), {}, {"z": z}, key)["voxels"]
+    ratio = float(jnp.mean(made)) / float(np.mean(real))
+    assert 0.5 < ratio < 2.0, ratio
+    assert 0.02 < np.mean(skipped) < 0.98
