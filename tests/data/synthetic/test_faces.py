@@ -68,9 +68,12 @@ def test_a_smile_leaves_hair_shirt_and_ground_alone():
     assert changed[:, :, :8].max() == 0 and changed[:, :, -8:].max() == 0
 
 
-def test_a_laugh_shows_teeth():
+def test_a_laugh_shows_teeth_and_narrows_the_eyes():
     grave, laughing = (faces.render(PEOPLE, smile=k, age=25) for k in (0.0, 1.0))
     mouth = rows(0.28, 0.50)
+    assert (
+        (change(grave, laughing)[:, rows(-0.08, 0.10)] > 24).any((1, 2)).all()
+    )  # lids
 
     def white(image):
         return (image[:, mouth, 26:38].min(-1) > 205).sum((1, 2))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxgan.core.errors import UserError
-from jaxgan.data.synthetic import Boxes, Voxels, voxel_views, voxels
+from jaxgan.data.synthetic import Boxes, Voxels, furniture, voxel_views, voxels
 
 MIDDLE = np.full(10, 0.4, np.float32)
 
@@ -25,13 +25,19 @@ def test_furniture_is_one_piece_that_fits_the_grid(name):
 
 
 @pytest.mark.parametrize("size", voxels.SIZES)
-def test_thin_parts_survive_at_every_size(size):
-    """A chair keeps its legs: as many cells below the seat's height at all sizes."""
-    grid = voxels.build("chair", np.where(np.arange(10) == 5, 0.0, MIDDLE), size=size)
-    feet = grid[0, :, :, : size // 8].any(2)
-    assert feet.sum() >= 4
-    halves = feet[: size // 2], feet[size // 2 :]
-    assert all(h[:, : size // 2].any() and h[:, size // 2 :].any() for h in halves)
+def test_no_part_is_too_thin_for_the_grid(size):
+    """The cell in which a part's centre lies is solid, at every angle."""
+    data = Voxels(size=size, rotation_step=0.0)
+    examples = data.examples(np.arange(40), ["voxels", *data.factors(np.arange(1))])
+    parts = furniture.build(examples["label"], examples["parameters"])
+    turn = np.deg2rad(examples["rotation"])[:, None]
+    x, y, z = np.moveaxis((parts.low + parts.high) / 2, -1, 0)
+    x, y = x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)
+    cell = np.floor((np.stack([x, y, z]) + 1) * size / 2).astype(int)
+    example = np.broadcast_to(np.arange(40)[:, None], x.shape)
+    solid = examples["voxels"][example, *cell.clip(0, size - 1)]
+    assert parts.there.sum() > 300
+    assert solid[parts.there].all()
 
 
 @pytest.mark.parametrize("name", voxels.CLASSES)
