@@ -98,7 +98,7 @@ class LPIPS:
         network = self.network()
         taps = extract(network, weights.trunk, images)
         _, _, names, _ = _TRUNKS[self.trunk]
-        units = (_unit(taps[name]) for name in names)
+        units = (unit_length(taps[name]) for name in names)
         heads = jax.lax.stop_gradient(weights.heads.variables)
         scaled: Any = LPIPSHeads().apply(heads, *units)
         return scaled
@@ -131,8 +131,8 @@ class LPIPS:
         return total / (k * (k - 1) / 2)
 
 
-def _unit(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """Divides by the length over channels; places of length 0 stay, with gradient 0."""
+def unit_length(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    """Divides by the length over channels; finite, with its gradient, at length 0."""
     squared = jnp.square(x).sum(-1, keepdims=True)
     safe = jnp.where(squared > 0, squared, 1.0)
     length = jnp.where(squared > 0, jnp.sqrt(safe), 0.0)

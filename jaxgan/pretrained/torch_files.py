@@ -174,7 +174,7 @@ def _read_legacy(
     return content, lambda tensor: _view(tensor, storages)
 
 
-def _interpret(file: io.BufferedIOBase) -> Any:
+def _interpret(file: Any) -> Any:
     """Reads one pickle up to its STOP and returns the containers it describes."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from jaxgan.pretrained import (
+    CONVENTIONS,
     LPIPS,
     VGG,
     InceptionV3,
@@ -46,7 +47,9 @@ def test_check_06_gradients_of_lpips_are_finite_also_where_features_vanish():
         load_weights("squeezenet", "random"), load_weights("lpips_squeeze", "random")
     )
     y = jnp.asarray(probe_image(1, 35, 35))
-    x = y.at[:, 12:].set(-1.0)
+    # Without biases the mean colour gives features of length 0.
+    colour = np.array(CONVENTIONS["torchvision"].mean) / 127.5 - 1
+    x = y.at[:, 12:].set(colour.astype(np.float32))
     gradient = jax.jit(jax.grad(lambda x: lpips(weights, x, y)[0]))(x)
     assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 

@@ -35,9 +35,9 @@ def test_check_04_ceil_mode_adds_a_window_over_the_border(length, ceil, floor):
 
 
 def test_ceil_mode_starts_no_window_outside_of_the_picture():
-    x = jnp.arange(25, dtype=jnp.float32).reshape(1, 5, 5, 1)
+    x = jnp.arange(36, dtype=jnp.float32).reshape(1, 6, 6, 1)
     # Rounding up alone would give a third window that starts at 6.
-    assert ceil_max_pool(x, 2, 3)[0, :, :, 0].tolist() == [[6, 9], [21, 24]]
+    assert ceil_max_pool(x, 2, 3)[0, :, :, 0].tolist() == [[7, 10], [25, 28]]
 
 
 def test_taps_are_checked_and_end_the_network():

@@ -17,6 +17,7 @@ from jaxgan.pretrained import (
 )
 from jaxgan.pretrained.alexnet import AlexNet
 from jaxgan.pretrained.loading import expected_variables
+from jaxgan.pretrained.lpips import unit_length
 from jaxgan.pretrained.lpips_heads import CHANNELS
 from jaxgan.pretrained.registry import find
 from jaxgan.pretrained.squeezenet import SqueezeNet
@@ -28,6 +29,7 @@ from tests.pretrained.support import (
     probe_weights,
 )
 
+distances = jax.jit(lambda lpips, *args: lpips(*args), static_argnums=0)
 TRUNKS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet"}
 
 
@@ -90,19 +92,19 @@ def test_check_02_probe_rows_of_squeezenet(trunks, pair):
 
 def test_distance_without_heads_has_the_published_probe_values(trunks, pair):
     weights = LPIPSWeights(trunks["alex"], heads("alex"))
-    np.testing.assert_allclose(LPIPS()(weights, *pair), (1.52907, 1.56891), rtol=1e-4)
+    np.testing.assert_allclose(
+        distances(LPIPS(), weights, *pair), (1.52907, 1.56891), rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
 def test_distance_is_symmetric_and_zero_on_equal_pictures(trunk, trunks, pair):
     lpips, (x, y) = LPIPS(trunk), pair
     weights = LPIPSWeights(trunks[trunk], heads(trunk))
-    distance = jax.jit(lpips)
-    np.testing.assert_array_equal(distance(weights, x, x), 0)
-    np.testing.assert_allclose(
-        distance(weights, x, y), distance(weights, y, x), rtol=1e-6
-    )
-    assert distance(weights, x, y).min() > 0.1
+    np.testing.assert_array_equal(distances(lpips, weights, x, x), 0)
+    there, back = distances(lpips, weights, x, y), distances(lpips, weights, y, x)
+    np.testing.assert_allclose(there, back, rtol=1e-6)
+    assert there.min() > 0.1
 
 
 def test_distance_is_the_published_formula_with_weighted_channels(trunks, pair):
@@ -121,7 +123,7 @@ def test_distance_is_the_published_formula_with_weighted_channels(trunks, pair):
         a, b = (np.asarray(t[f"relu{i + 1}"], np.float64) for t in taps)
         a, b = (f / (np.sqrt((f**2).sum(-1, keepdims=True)) + 1e-10) for f in (a, b))
         expected += (w * (a - b) ** 2).sum(-1).mean((1, 2))
-    actual = LPIPS()(LPIPSWeights(trunks["alex"], loaded), *pair)
+    actual = distances(LPIPS(), LPIPSWeights(trunks["alex"], loaded), *pair)
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
@@ -130,10 +132,18 @@ def test_fast_mean_over_pairs_equals_explicit_pairs(trunks, pair):
     weights = LPIPSWeights(trunks["alex"], heads("alex", 0.3))
     images = jnp.concatenate([pair[0], pair[1][:1]])
     i, j = np.triu_indices(len(images), 1)
-    explicit = lpips(weights, images[i], images[j]).mean()
+    explicit = distances(lpips, weights, images[i], images[j]).mean()
+    mean = jax.jit(lpips.mean_pairwise)(weights, images)
+    np.testing.assert_allclose(mean, explicit, rtol=1e-5)
+
+
+def test_unit_length_and_its_gradient_are_finite_where_features_vanish():
+    features = jnp.asarray([3.0, 4.0, 0.0, 0.0]).reshape(1, 1, 2, 2)
     np.testing.assert_allclose(
-        lpips.mean_pairwise(weights, images), explicit, rtol=1e-5
+        unit_length(features).ravel(), (0.6, 0.8, 0, 0), rtol=1e-6
     )
+    gradient = jax.grad(lambda x: unit_length(x).sum())(features)
+    assert np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize(
