@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import core, systems
+from jaxgan.pretrained import load_weights
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -60,7 +61,7 @@ def random_batch(stage: core.Stage, size: int, seed: int = 0) -> core.types.Batc
 def random_frozen(system: core.System) -> dict[str, Any]:
     """Pretrained networks with random weights."""
     return {
-        name: need.module.init(jax.random.key(7), jnp.zeros((1, 32, 32, 3)))["params"]
+        name: load_weights(need.network, "random", network=need.module)
         for name, need in system.pretrained().items()
     }
 

@@ -22,6 +22,7 @@ from tests import cases
 PARAMETERS = {
     "gan": {"generator": 2_503_984, "discriminator": 1_231_441},
     "dcgan": {"generator": 18_885_760, "discriminator": 17_232_768},
+    "gan3d": {"generator": 17_569_664, "discriminator": 11_048_832},
     "pix2pix": {"generator": 54_413_955, "discriminator": 2_768_705},
     "cyclegan": {
         "generator_ab": 11_378_179,
@@ -29,6 +30,7 @@ PARAMETERS = {
         "discriminator_a": 2_764_737,
         "discriminator_b": 2_764_737,
     },
+    "srgan": {"generator": 1_547_350, "discriminator": 23_563_649},
 }
 
 

@@ -15,12 +15,14 @@ from jaxgan.losses.inpainting import (
     non_saturating_prior,
     saturating_prior,
 )
+from jaxgan.losses.perceptual import feature_distance
 from jaxgan.losses.pixel import l1, mse, total_variation
 
 __all__ = [
     "bce_discriminator",
     "binary_accuracy",
     "context_loss",
+    "feature_distance",
     "l1",
     "lsgan_discriminator",
     "lsgan_generator",

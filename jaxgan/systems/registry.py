@@ -4,13 +4,17 @@ from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.systems.cyclegan import CycleGAN
 from jaxgan.systems.dcgan import DCGAN
 from jaxgan.systems.gan import GAN
+from jaxgan.systems.gan3d import GAN3D
 from jaxgan.systems.pix2pix import Pix2Pix
+from jaxgan.systems.srgan import SRGAN
 
 SYSTEMS = {
     "cyclegan": CycleGAN,
     "dcgan": DCGAN,
     "gan": GAN,
+    "gan3d": GAN3D,
     "pix2pix": Pix2Pix,
+    "srgan": SRGAN,
 }
 
 
