@@ -35,8 +35,8 @@ devices.define_flags(FLAGS)
 def main(argv: Sequence[str]) -> None:
     """Trains, then says where the results are; exits as the run ended."""
     overrides = command.parse(FLAGS, argv, __doc__, required=("config", "workdir"))
+    devices.prepare(FLAGS)  # a config's `dtype: auto` already looks at them
     config = config_files.load(FLAGS.config, overrides)
-    devices.prepare(FLAGS)
 
     # After the devices are chosen: these import everything.
     from jaxgan.data import make_task

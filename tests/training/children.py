@@ -19,7 +19,7 @@ import jaxgan.data
 from jaxgan import command
 from jaxgan import train as command_train
 from jaxgan.systems import registry
-from jaxgan.training import checkpoint, loop
+from jaxgan.training import checkpoint, loop, sharding
 from tests.training import toy
 
 CONFIG = str(pathlib.Path(__file__).with_name("toy_config.py"))
@@ -71,24 +71,30 @@ def jaxgan_train(
     return wait(process, workdir, timeout)
 
 
-def start(workdir, *flags, fault=None, devices=1, file_size=None):
-    """Begins what `jaxgan_train` does."""
+def start(
+    workdir, *flags, fault=None, devices=1, file_size=None, split=False, log=None
+):
+    """Begins what `jaxgan_train` does; output goes to `<log>.out` and `<log>.err`.
+
+    `split` splits over `model` whatever can be, however small.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
+    log = str(log or workdir)
     process = context.Process(
-        target=_main, args=(str(workdir), flags, fault, devices, file_size)
+        target=_main, args=(str(workdir), flags, fault, devices, file_size, split, log)
     )
     process.start()
     return process
 
 
-def wait(process, workdir: pathlib.Path, timeout: float = 120) -> Ended:
-    """Waits for a child of `start`."""
+def wait(process, log: pathlib.Path, timeout: float = 120) -> Ended:
+    """Waits for a child of `start`; one that takes longer is killed."""
     process.join(timeout)
     if process.is_alive():
         process.kill()
         process.join()
-    out, err = (pathlib.Path(f"{workdir}.{name}") for name in ("out", "err"))
+    out, err = (pathlib.Path(f"{log}.{name}") for name in ("out", "err"))
     return Ended(
         process.exitcode,
         out.read_text() if out.exists() else "",
@@ -96,20 +102,24 @@ def wait(process, workdir: pathlib.Path, timeout: float = 120) -> Ended:
     )
 
 
-def _main(workdir, flags, fault, devices, file_size) -> None:
+def _main(workdir, flags, fault, devices, file_size, split, log) -> None:
     for name, number in (("out", 1), ("err", 2)):
-        descriptor = os.open(f"{workdir}.{name}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        descriptor = os.open(f"{log}.{name}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(descriptor, number)
     jax.config.update("jax_num_cpu_devices", devices)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     registry.SYSTEMS["toy"] = toy.Toy
     registry.SYSTEMS["borrower"] = toy.Borrower
-    jaxgan.data.make_task = toy.make_task
+    if not any(flag.startswith("--config=") for flag in flags):
+        jaxgan.data.make_task = toy.make_task
+    if split:
+        sharding.shardings.__defaults__ = (1,)
     if file_size is not None:
         jax.config.update("jax_enable_compilation_cache", False)  # large files
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     if fault is not None:
         _arm(pathlib.Path(workdir) / "checkpoints", fault)
+    # A flag that is given twice has its second value.
     arguments = [f"--config={CONFIG}", f"--workdir={workdir}", *flags]
     try:
         command.run(command_train.main, ["jaxgan train", *arguments])

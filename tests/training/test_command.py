@@ -65,9 +65,8 @@ def test_a_batch_that_devices_cannot_share(tmp_path):
 
 def test_a_directory_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    (tmp_path / "out").mkdir()
-    process = children.start(tmp_path / "out" / "x", f"--workdir={tmp_path}/file/run")
-    ended = children.wait(process, tmp_path / "out" / "x")
+    log = tmp_path / "log"
+    ended = children.wait(children.start(tmp_path / "file" / "run", log=log), log)
     assert_one_line(ended, "cannot write to --workdir=.*/file/run: Not a directory")
 
 
