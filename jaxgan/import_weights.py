@@ -1,12 +1,15 @@
-"""Converts a published weights file to .safetensors, once.
+"""Converts a published weights file of a pretrained network to .safetensors, once.
 
-    python -m jaxgan.import_weights --network=vgg19 --source=vgg19-dcbb9e9d.pth \\
+    jaxgan import-weights --network=vgg19 --source=vgg19-dcbb9e9d.pth \\
         --output=vgg19.safetensors
 
 Nothing in the source is run. The output holds the parameters in this library's layout
 and states the network, its input convention and the source's hash; pass it as
-`pretrained.vgg19=PATH`, or put it into the folder that $JAXGAN_WEIGHTS names.
+`--config.pretrained.vgg19=PATH`, or put it as vgg19.safetensors into the folder that
+$JAXGAN_WEIGHTS names.
 """
+
+from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
@@ -14,62 +17,49 @@ from collections.abc import Sequence
 import jax
 from absl import flags
 
+from jaxgan import command
 from jaxgan.core.errors import UserError
 from jaxgan.pretrained import NETWORKS, import_file
 from jaxgan.pretrained.readers import SOURCE_READERS
 
-# Flags of their own, so that other mains may be imported beside this one.
 FLAGS = flags.FlagValues()
-_NETWORK = flags.DEFINE_string(
-    "network", None, f"One of {', '.join(NETWORKS)}.", flag_values=FLAGS
+flags.DEFINE_string("network", None, f"one of {', '.join(NETWORKS)}", flag_values=FLAGS)
+flags.DEFINE_string(
+    "source", None, f"published file: {' '.join(SOURCE_READERS)}", flag_values=FLAGS
 )
-_SOURCE = flags.DEFINE_string(
-    "source", None, f"Published file: {' '.join(SOURCE_READERS)}.", flag_values=FLAGS
-)
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "Where to write the .safetensors file.", flag_values=FLAGS
-)
-_CONVENTION = flags.DEFINE_string(
+flags.DEFINE_string("output", None, "the .safetensors file to write", flag_values=FLAGS)
+flags.DEFINE_string(
     "convention",
     None,
-    "What the network expects as input; needed for files of unknown hash.",
+    "what the network expects as input; needed for files of unknown hash",
     flag_values=FLAGS,
 )
-_HEADS = flags.DEFINE_bool(
-    "heads", False, "Include classifier heads that no loss uses.", flag_values=FLAGS
+flags.DEFINE_bool(
+    "heads", False, "include classifier heads that no loss uses", flag_values=FLAGS
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs the command; returns the exit status."""
-    if {"-h", "--help"} & set(argv):
-        print(f"{__doc__}{FLAGS.get_help()}")
-        return 0
-    try:
-        FLAGS.unparse_flags()
-        rest = FLAGS(list(argv))[1:]
-        if rest:
-            raise UserError(f"unexpected argument {rest[0]!r}; see --help")
-        for flag in (_NETWORK, _SOURCE, _OUTPUT):
-            if not flag.value:
-                raise UserError(f"--{flag.name} is missing; see --help")
-        weights = import_file(
-            str(_NETWORK.value),
-            str(_SOURCE.value),
-            str(_OUTPUT.value),
-            convention=_CONVENTION.value,
-            heads=bool(_HEADS.value),
+def main(argv: Sequence[str]) -> None:
+    """Converts one file and says what it is."""
+    required = ("network", "source", "output")
+    overrides = command.parse(FLAGS, argv, __doc__, required)
+    if overrides:
+        raise UserError(
+            f"unexpected argument {overrides[0]!r}: there is no config here"
         )
-    except (UserError, flags.Error) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    weights = import_file(
+        FLAGS.network,
+        FLAGS.source,
+        FLAGS.output,
+        convention=FLAGS.convention,
+        heads=FLAGS.heads,
+    )
     count = sum(x.size for x in jax.tree.leaves(weights.variables["params"]))
     print(
-        f"{_OUTPUT.value}: {NETWORKS[weights.name].title}, {count:,} parameters, input "
+        f"{FLAGS.output}: {NETWORKS[weights.name].title}, {count:,} parameters, input "
         f"convention {weights.convention}, source sha256 {weights.sha256}"
     )
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    command.run(main, sys.argv)
