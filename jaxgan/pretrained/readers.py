@@ -191,7 +191,6 @@ def _read_matconvnet(path: Path) -> dict[str, np.ndarray]:
         if len(weights) != 2:
             continue
         name = str(entry["name"].item())
-        # MATLAB keeps no trailing axes of length one: (3, 3, 3, 64) stays, (n, 1) not.
         arrays[f"{name}/kernel"] = np.asarray(weights[0])
         arrays[f"{name}/bias"] = np.asarray(weights[1]).ravel()
     return arrays
