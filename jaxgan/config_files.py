@@ -22,6 +22,7 @@ from jaxgan.command import OVERRIDE
 from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.data import TASKS
 from jaxgan.data.options import Options
+from jaxgan.pretrained.registry import NETWORKS
 from jaxgan.systems import registry
 from jaxgan.training import configs
 
@@ -149,8 +150,8 @@ def _unset_keys(config: dict[str, Any]) -> dict[str, type]:
         hints = typing.get_type_hints(cls)
         kinds |= {f"system.{f.name}": hints[f.name] for f in dataclasses.fields(cls)}
         kinds.pop("system.dtype")
-        system = configs.build_system(config, cls)
-        kinds |= {f"pretrained.{name}": str for name in system.pretrained()}
+    # Which of these the system needs may depend on other overrides.
+    kinds |= {f"pretrained.{name}": str for name in NETWORKS}
     data = config.get("data", {})
     kinds |= {f"data.{key}": kind for key, kind in _data_keys(data).items()}
     flat = configs.flatten(config)

@@ -8,6 +8,7 @@ from typing import Any
 from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.core.system import System
 from jaxgan.pretrained import loading
+from jaxgan.pretrained.registry import NETWORKS
 
 
 def load_frozen(
@@ -17,7 +18,8 @@ def load_frozen(
 
     Args:
       system: whose `pretrained()` says what it needs.
-      sources: the config's section `pretrained`: `{name: file, "random" or None}`.
+      sources: the config's section `pretrained`: `{name: file, "random" or None}`; a
+        known network that the system does not use, as it is configured, is left out.
       stages: names of the stages that will run; a network that only other stages need
         is left out.
 
@@ -29,12 +31,12 @@ def load_frozen(
         or of another layout.
     """
     needed = system.pretrained()
+    known = {*needed, *NETWORKS}
     for name in sources:
-        if name not in needed:
-            known = f"; it uses {', '.join(needed)}" if needed else ""
+        if name not in known:
             raise UserError(
-                f"unknown config key 'pretrained.{name}'{did_you_mean(name, needed)}: "
-                f"this system has no such pretrained network{known}"
+                f"unknown config key 'pretrained.{name}'{did_you_mean(name, known)}; "
+                f"known: {', '.join(sorted(known))}"
             )
     return {
         name: loading.load_weights(
