@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
+from flax import struct
 from jaxtyping import Array, Float
 
 from jaxgan.core.errors import UserError
 from jaxgan.core.types import Key
 
 
-@flax.struct.dataclass
-class ImagePool:
+class ImagePool(struct.PyTreeNode):
     """A history of generated images, in logical groups.
 
     Each group holds `p` images and serves its own share of the batch. The number of

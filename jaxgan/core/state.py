@@ -6,17 +6,16 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax import struct
 
 from jaxgan.core.player import Player
 from jaxgan.core.types import Key, Params
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(struct.PyTreeNode):
     """Everything that a step reads and writes; a checkpoint holds exactly this.
 
     Attributes:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from flax import struct
 from jaxtyping import Array, Bool
 
 from jaxgan.core.player import Player
@@ -32,8 +32,7 @@ class Out(NamedTuple):
     values: dict[str, Any] = {}
 
 
-@flax.struct.dataclass
-class Fixed:
+class Fixed(struct.PyTreeNode):
     """What a loss reads and does not train.
 
     Attributes:
@@ -126,7 +125,8 @@ def apply_gradients(
         metrics[f"learning_rate/{name}"] = player.current_learning_rate(opt_state[name])
         metrics[f"gradient_norm/{name}"] = global_norm(grads).astype(jnp.float32)
         updates, opt_state[name] = player.update(grads, opt_state[name], mine)
-        params.update(optax.apply_updates(mine, updates))
+        moved: Any = optax.apply_updates(mine, updates)
+        params.update(moved)
     return state.replace(params=params, opt_state=opt_state), metrics
 
 

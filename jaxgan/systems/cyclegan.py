@@ -28,6 +28,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgan import core, losses
@@ -198,7 +199,7 @@ class CycleGAN:
             same_b, same_a = run("generator_ab", real_b), run("generator_ba", real_a)
             terms["identity_ab"] = weight_ab * losses.l1(same_b, real_b)
             terms["identity_ba"] = weight_ba * losses.l1(same_a, real_a)
-        return sum(terms.values()), Out(
+        return jnp.sum(jnp.stack([*terms.values()])), Out(
             terms, stats, {"fake_a": fake_a, "fake_b": fake_b}
         )
 
@@ -220,7 +221,7 @@ class CycleGAN:
             fake_scores, stats[name] = judge(new, fake)
             judgement = ADVERSARIAL[self.adversarial][0](real_scores, fake_scores)
             terms[domain] = 0.5 * judgement
-        return sum(terms.values()), Out(terms, stats)
+        return jnp.sum(jnp.stack([*terms.values()])), Out(terms, stats)
 
     def step(
         self, state: TrainState, frozen: core.Frozen, batch: Batch, key: Key

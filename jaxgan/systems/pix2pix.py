@@ -215,6 +215,7 @@ class Pix2Pix:
             trained["generator"], fixed.stats["generator"], a, key
         )
         terms = {"l1": self.lambda_l1 * losses.l1(fake, b)}
+        total = terms["l1"]
         if self.lambda_gan:
             logits, _ = forward(
                 self.networks()["discriminator"],
@@ -225,7 +226,8 @@ class Pix2Pix:
             )
             adversarial = ADVERSARIAL[self.adversarial][1](logits)
             terms["adversarial"] = self.lambda_gan * adversarial
-        return sum(terms.values()), Out(terms, {"generator": stats})
+            total += terms["adversarial"]
+        return total, Out(terms, {"generator": stats})
 
     def step(
         self, state: TrainState, frozen: core.Frozen, batch: Batch, key: Key

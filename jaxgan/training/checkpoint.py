@@ -69,7 +69,7 @@ class Checkpoints:
           best_mode: `max` or `min`.
         """
         policies = ocp.checkpoint_managers
-        kept = [policies.LatestN(keep_last)]
+        kept: list[Any] = [policies.LatestN(keep_last)]
         if keep_every:
             kept.append(policies.EveryNSteps(keep_every))
         if best_metric:

@@ -98,7 +98,7 @@ class Setting:
 def mean_image(setting: Setting, field: str, limit: int = 1000) -> jax.Array:
     """The mean training image `[1, h, w, c]`: what predicts without looking."""
     task = setting.data("train")
-    total, seen = 0.0, 0.0
+    total, seen = jnp.zeros(()), 0.0
     for batch, weight in setting.batches(task, min(limit, task.num_examples)):
         weight = jnp.asarray(weight)
         total += jnp.einsum("b...,b->...", batch[field], weight)
