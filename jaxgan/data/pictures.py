@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageOps
 
 from jaxgan.core.errors import UserError, one_of
 
@@ -41,18 +41,18 @@ class Unusable(Exception):
         self.small = small
 
 
-def decode(data: bytes, classes: bool = False) -> Picture:
+def decode(data: bytes, classes: bool = False, upright: bool = False) -> Picture:
     """Decodes an image file.
 
     Grey stays one channel; palettes, CMYK and the like become RGB; 16 bits become 8;
-    transparency is laid over white. The first frame of an animation counts. The
-    orientation that a camera notes in the file is not applied, as TensorFlow and
-    Pillow do not.
+    transparency is laid over white. The first frame of an animation counts.
 
     Args:
       data: the file.
       classes: it is a map of class numbers: they are returned as they are stored,
         palette or not.
+      upright: turn the picture as the camera noted in the file; data sets are read
+        without, as TensorFlow and Pillow do.
 
     Returns:
       `[h, w, 1]` or `[h, w, 3]`.
@@ -63,6 +63,8 @@ def decode(data: bytes, classes: bool = False) -> Picture:
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
+            if upright:
+                ImageOps.exif_transpose(image, in_place=True)
             return _to_array(image, classes)
     except Unusable:
         raise

@@ -1,0 +1,1 @@
+"""Trained systems on users' own files, built from the Modes' declarations alone."""

@@ -1,0 +1,96 @@
+"""The files that a user points at: one file, a folder with folders, a zip archive."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.data.files import Files, open_files
+from jaxgan.data.pictures import Unusable
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_LYING = (5, 6, 7, 8)
+
+
+def find(
+    path: str, suffixes: Sequence[str], flag: str, leave_out: Path | None = None
+) -> Files:
+    """Lists the files of `--<flag>=<path>`.
+
+    Args:
+      path: a file, a folder (folders below it are searched too), `archive.zip`, or
+        `archive.zip!/folder`.
+      suffixes: those that are wanted.
+      flag: for messages.
+      leave_out: a folder of results that may lie inside.
+
+    Raises:
+      UserError: if it is missing or holds no such file.
+    """
+    archive = path.partition("!/")[0]
+    if archive.lower().endswith(".zip"):
+        _require(Path(archive).expanduser(), flag)
+        return open_files("zip", path, suffixes)
+    root = Path(path).expanduser()
+    _require(root, flag)
+    if root.is_file():
+        if root.suffix.lower() not in suffixes:
+            raise UserError(
+                f"--{flag}={path}: this mode does not take such a file; it takes "
+                f"{', '.join(suffixes)}"
+            )
+        return Files(path, (root.name,), lambda _: root.read_bytes())
+    files = dataclasses.replace(open_files("folder", path, suffixes), name=path)
+    root = root.resolve()
+    if leave_out is not None and leave_out.is_relative_to(root):
+        inner = leave_out.relative_to(root).as_posix() + "/"
+        names = tuple(n for n in files.names if not n.startswith(inner))
+        files = dataclasses.replace(files, names=names)
+    if not files.names:
+        raise UserError(f"--{flag}={path}: all files in it are results of --output")
+    return files
+
+
+def _require(path: Path, flag: str) -> None:
+    if path.exists():
+        return
+    near = ""
+    if path.parent.is_dir():
+        near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()])
+    raise UserError(f"--{flag}={path}: there is no such file or folder{near}")
+
+
+def stems(names: Sequence[str]) -> list[str]:
+    """Names without suffix, for results; `a.png` beside `a.jpg` is `a_png`."""
+    plain = [PurePosixPath(name).with_suffix("").as_posix() for name in names]
+    count = collections.Counter(plain)
+    return [
+        stem
+        if count[stem] == 1
+        else stem + PurePosixPath(name).suffix.replace(".", "_")
+        for stem, name in zip(plain, names, strict=True)
+    ]
+
+
+def extent(data: bytes) -> tuple[int, int]:
+    """Height and width of an image file, upright, from its head.
+
+    Raises:
+      Unusable: if it is no image file.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.format == "TIFF":
+                image.load()  # Pillow turns these itself, by then
+            width, height = image.size
+            lies = image.getexif().get(_ORIENTATION) in _LYING
+    except Exception as error:  # Pillow raises a dozen types on broken files
+        what = "not an image file" if "cannot identify" in str(error) else str(error)
+        raise Unusable(what) from error
+    return (width, height) if lies else (height, width)

@@ -1,0 +1,172 @@
+"""From a mode and its arguments to a folder of results."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from tqdm import tqdm
+
+from jaxgan import core
+from jaxgan.inference import arguments, contact_sheet, inputs, running
+from jaxgan.inference.examples import plan
+from jaxgan.inference.results import Results
+
+SHEET = "contact_sheet"
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """All that is known before the networks are read.
+
+    Attributes:
+      mode: the mode's declaration.
+      arguments: its inputs.
+      examples: what is to be run.
+      results: where results go.
+      say: is told what the user should know.
+    """
+
+    mode: core.Mode
+    arguments: arguments.Arguments
+    examples: Sequence[inputs.Example]
+    results: Results
+    say: Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """What became of a task.
+
+    Attributes:
+      asked: how many results there should have been.
+      count: how many there are.
+      problems: a line for each that was skipped.
+      summaries: names of the files about all of them.
+    """
+
+    asked: int
+    count: int
+    problems: list[str]
+    summaries: list[str]
+
+
+def prepare(
+    name: str,
+    mode: core.Mode,
+    given: Mapping[str, Any],
+    *,
+    output: str,
+    say: Callable[[str], None],
+    num: int | None = None,
+    draws: int = 1,
+    resize: str = "stretch",
+    gif: bool = False,
+    mesh: str | None = None,
+) -> Task:
+    """Finds every mistake that can be found before the networks are read.
+
+    Args:
+      name: the mode's.
+      mode: its declaration.
+      given: `{input: value}` and `input`, see `arguments.read`.
+      output: the folder for the results.
+      say: is told what the user should know, a line at a time.
+      num: see `examples.plan`.
+      draws: see `examples.plan`.
+      resize: `stretch` or `cover`, see `inputs.Pictures`.
+      gif: see `Results`.
+      mesh: see `Results`.
+
+    Raises:
+      UserError: for arguments that do not fit the mode, and an unwritable folder.
+    """
+    folder = Path(output).expanduser()
+    for field, value in given.items():
+        if isinstance(value, str) and Path(value).resolve() == folder.resolve():
+            raise core.UserError(
+                f"--output and --{field} are both {value}: results could replace your "
+                "files; choose another folder"
+            )
+    reader = arguments.Reader(resize, folder.resolve(), say)
+    found = arguments.read(name, mode, given, reader)
+    examples = plan(name, mode, found, num, draws)
+    _tell_of_resizing(found, resize, say)
+    return Task(mode, found, examples, Results(folder, mode, gif=gif, mesh=mesh), say)
+
+
+def _tell_of_resizing(
+    found: arguments.Arguments, resize: str, say: Callable[[str], None]
+) -> None:
+    """Says once which pictures lose their size or shape."""
+    for field, source in found.sources.items():
+        pictures = source.items if isinstance(source, inputs.Sets) else source
+        if not isinstance(pictures, inputs.Pictures) or pictures.spec.size is None:
+            continue
+        height, width = pictures.spec.size
+        how = {"stretch": "stretched", "cover": "shrunk until they cover it, and cut"}
+        say(
+            f"--{field}: this mode takes {width}x{height} pixels, so pictures of other "
+            f"sizes are {how[resize]}"
+        )
+
+
+def run(
+    task: Task,
+    variables: Mapping[str, Any],
+    frozen: core.Frozen,
+    *,
+    seed: int = 0,
+    batch_size: int | None = None,
+    max_shapes: int = running.SHAPES,
+) -> Done:
+    """Runs all examples and writes their results.
+
+    Args:
+      task: see `prepare`.
+      variables: `{network: variables}`.
+      frozen: pretrained networks.
+      seed: of all that is drawn.
+      batch_size: see `running.run`.
+      max_shapes: see `running.run`.
+
+    Raises:
+      UserError: if memory or disk do not suffice.
+    """
+    problems: list[str] = []
+
+    def say(line: str) -> None:
+        if line.endswith("; skipped"):
+            problems.append(line.removesuffix("; skipped"))
+        task.say(line)
+
+    runner = running.Runner(task.mode, variables, frozen, task.arguments)
+    cards = []
+    made = running.run(
+        runner,
+        task.examples,
+        jax.random.key(seed),
+        say,
+        batch_size=batch_size,
+        max_shapes=max_shapes,
+    )
+    quiet = not sys.stderr.isatty()
+    for result in tqdm(made, total=len(task.examples), unit="", disable=quiet):
+        name = result.example.name
+        task.results.add(result.number, name, result.outputs)
+        if result.number < contact_sheet.LIMIT:
+            cards.append(
+                contact_sheet.card(
+                    result.number, name, task.mode, result.inputs, result.outputs
+                )
+            )
+    summaries = task.results.finish()
+    sheet = contact_sheet.draw(cards)
+    if sheet is not None:
+        task.results.image(SHEET, sheet)
+        summaries.append(f"{SHEET}.png")
+    return Done(len(task.examples), task.results.count, problems, summaries)

@@ -1,0 +1,122 @@
+"""Users' shapes as occupancy grids: arrays, packed voxels, .binvox files, meshes."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8
+
+from jaxgan import ops
+from jaxgan.core.optional import require
+from jaxgan.data import voxel_grids
+from jaxgan.data.pictures import Unusable
+
+ARRAY_SUFFIXES = (".npz", ".npy", ".binvox")
+MESH_SUFFIXES = (".obj", ".ply", ".stl", ".off")
+SUFFIXES = ARRAY_SUFFIXES + MESH_SUFFIXES
+KEYS = ("voxels", "packed")
+Grids = UInt8[np.ndarray, "n x y z"]
+Grid = Float[np.ndarray, "r r r 1"]
+
+
+def read(data: bytes, suffix: str, resolution: int) -> Grids:
+    """The grids of a file, z up: one, or as many as an array file holds.
+
+    Args:
+      data: the file.
+      suffix: one of `SUFFIXES`.
+      resolution: of the grid that a mesh is turned into.
+
+    Raises:
+      Unusable: if they cannot be read.
+      UserError: if a mesh needs a library that is not installed.
+    """
+    if suffix in MESH_SUFFIXES:
+        return _from_mesh(data, suffix, resolution)
+    try:
+        if suffix == ".binvox":
+            return _from_binvox(data)[None]
+        return _from_arrays(np.load(io.BytesIO(data), allow_pickle=False))
+    except Unusable:
+        raise
+    except Exception as error:  # broken archives raise a dozen types
+        raise Unusable(f"not a whole {suffix} file ({error})") from error
+
+
+def fit(grid: Shaped[np.ndarray, "x y z"], resolution: int) -> Grid:
+    """A grid at the network's resolution: centred, voxels repeated, never thinned.
+
+    Raises:
+      Unusable: if it is no cube or larger.
+    """
+    if len(set(grid.shape)) != 1 or grid.shape[0] > resolution:
+        found = "x".join(map(str, grid.shape))
+        raise Unusable(
+            f"has {found} voxels, and this mode takes cubes of {resolution} or less"
+        )
+    batch = voxel_grids.to_batch(voxel_grids.fit(np.asarray(grid)[None], resolution))
+    return np.asarray(batch)[0]
+
+
+def _from_arrays(loaded: Any) -> Grids:
+    if isinstance(loaded, np.ndarray):
+        return _as_grids(loaded)
+    with loaded:
+        name = next((k for k in KEYS if k in loaded.files), None)
+        if name is None and len(loaded.files) == 1:
+            name = loaded.files[0]
+        if name is None:
+            found = ", ".join(loaded.files) or "nothing"
+            raise Unusable(f"has no array 'voxels' or 'packed', but {found}")
+        values = loaded[name]
+        if name != "packed":
+            return _as_grids(values)
+        side = round((values.shape[-1] * 8) ** (1 / 3))
+        shape = tuple(loaded["shape"]) if "shape" in loaded.files else (side,) * 3
+    bits = np.unpackbits(values.reshape(-1, values.shape[-1]), axis=1)
+    return bits[:, : int(np.prod(shape))].reshape(-1, *shape)
+
+
+def _as_grids(values: np.ndarray) -> Grids:
+    if values.ndim in (4, 5) and values.shape[-1] == 1:
+        values = values[..., 0]
+    if values.ndim == 3:
+        values = values[None]
+    if values.ndim != 4:
+        raise Unusable(
+            f"holds an array of shape {values.shape}, not grids [n, r, r, r]"
+        )
+    return (values > 0.5).astype(np.uint8)
+
+
+def _from_binvox(data: bytes) -> UInt8[np.ndarray, "x y z"]:
+    """binvox 1: a header of text lines, then runs (value, length), y innermost."""
+    head, separator, body = data.partition(b"\ndata\n")
+    lines = head.decode("ascii").splitlines()
+    dims = [line.split()[1:] for line in lines if line.startswith("dim")]
+    if not lines[0].startswith("#binvox") or not separator or not dims:
+        raise Unusable("not a binvox file")
+    shape = [int(n) for n in dims[0]]
+    runs = np.frombuffer(body, np.uint8).reshape(-1, 2)
+    values = np.repeat(runs[:, 0], runs[:, 1])
+    if values.size != np.prod(shape):
+        raise Unusable("not a whole binvox file")
+    x_z_y = values.reshape(shape)  # its y points up
+    return np.ascontiguousarray(x_z_y)
+
+
+def _from_mesh(data: bytes, suffix: str, resolution: int) -> Grids:
+    require("trimesh", "reading meshes", "mesh")
+    with tempfile.TemporaryDirectory() as folder:  # the suffix tells the format
+        path = os.path.join(folder, f"mesh{suffix}")
+        with open(path, "wb") as file:
+            file.write(data)
+        try:
+            grid = ops.voxelize(path, resolution, pad=1)
+        except Exception as error:  # trimesh's methods raise whatever befalls them
+            raise Unusable(str(error).replace(path, "it")) from error
+    return grid[None].astype(np.uint8)

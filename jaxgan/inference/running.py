@@ -1,0 +1,329 @@
+"""A mode over many examples: few compilations, whole batches, results as they come."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan import core, ops
+from jaxgan.core.types import Key
+from jaxgan.data.pictures import Unusable
+from jaxgan.inference import sizes
+from jaxgan.inference.arguments import Arguments, is_lab
+from jaxgan.inference.inputs import Example, Shape, Source
+
+BATCH_SIZE = 16
+PIXELS = 2**22  # of a batch's inputs, where the user does not choose its size
+SHAPES = 8  # different padded sizes, each a compilation
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of one example.
+
+    Attributes:
+      number: its place among all examples.
+      example: itself.
+      inputs: `{input: array}` as it was read, pictures uint8 and not padded.
+      outputs: `{output: array}` without a batch axis, pictures uint8 and cropped.
+    """
+
+    number: int
+    example: Example
+    inputs: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]
+
+
+class Runner:
+    """A mode, compiled once for every shape of its inputs."""
+
+    def __init__(
+        self,
+        mode: core.Mode,
+        variables: Mapping[str, Any],
+        frozen: core.Frozen,
+        arguments: Arguments,
+    ):
+        self.mode, self.arguments = mode, arguments
+        self._variables = {name: variables[name] for name in mode.networks}
+        self._frozen = dict(frozen)
+        self._lab = is_lab(mode)
+        self._call = jax.jit(self._all if mode.per_example else self._together)
+
+    def __call__(
+        self, arrays: Mapping[str, np.ndarray], keys: Sequence[Key]
+    ) -> dict[str, jax.Array]:
+        """Runs a batch.
+
+        Args:
+          arrays: `{input: [b, ...]}`, pictures uint8.
+          keys: one an example.
+
+        Returns:
+          `{output: [b, ...]}`, pictures uint8, and `finite` `[b]`.
+        """
+        stacked = jnp.stack(list(keys))
+        scalars = self.arguments.scalars
+        return self._call(self._variables, self._frozen, scalars, dict(arrays), stacked)
+
+    def _all(self, variables, frozen, scalars, arrays, keys):
+        """Every example by itself: its noise does not depend on its place in a batch.
+        The compiler makes one batched program of it."""
+
+        def one(arrays, key):
+            batch = {name: x[None] for name, x in arrays.items()}
+            out = self._run(variables, frozen, scalars, batch, key)
+            return {name: x[0] for name, x in out.items()}
+
+        return jax.vmap(one)(arrays, keys)
+
+    def _together(self, variables, frozen, scalars, arrays, keys):
+        """Examples that share statistics."""
+        return self._run(variables, frozen, scalars, arrays, keys[0])
+
+    def _run(self, variables, frozen, scalars, arrays, key):
+        inputs = {
+            name: _to_network(x, self.mode.inputs[name], self._lab)
+            for name, x in arrays.items()
+        }
+        given = {**self.arguments.static, **scalars, **inputs}
+        outputs = self.mode.fn(variables, frozen, given, key)
+        finite = [
+            jnp.all(jnp.isfinite(x), axis=tuple(range(1, x.ndim)))
+            for x in outputs.values()
+        ]
+        lightness = next(
+            (inputs[n] for n, d in self.mode.inputs.items() if _is_picture(d, 1)), None
+        )
+        shown = {
+            name: _to_picture(x, self.mode.output[name], lightness)
+            for name, x in outputs.items()
+        }
+        return {**shown, "finite": jnp.all(jnp.stack(finite), axis=0)}
+
+
+def _is_picture(declared: Any, channels: int) -> bool:
+    return isinstance(declared, core.Image) and declared.channels == channels
+
+
+def _item(declared: Any) -> Any:
+    return declared.item if isinstance(declared, core.Set) else declared
+
+
+def _to_network(x: jax.Array, declared: Any, lab: bool) -> jax.Array:
+    """Pictures uint8 to [-1, 1], or to the planes of Lab."""
+    item = _item(declared)
+    if not isinstance(item, core.Image):
+        return x
+    image = ops.from_uint8(x)
+    if lab and item.channels < 3:
+        lightness, ab = ops.normalize_lab(ops.rgb_to_lab((image + 1) / 2))
+        return lightness if item.channels == 1 else ab
+    return image
+
+
+def _to_picture(x: jax.Array, declared: Any, lightness: jax.Array | None) -> jax.Array:
+    """Pictures to uint8, ab planes with the lightness that they belong to."""
+    item = _item(declared)
+    if not isinstance(item, core.Image):
+        return x.astype(jnp.float32)
+    if item.channels == 2:
+        if lightness is None:
+            lightness = jnp.zeros_like(x[..., :1])  # middle grey
+        x = 2 * ops.lab_to_rgb(ops.denormalize_lab(lightness, x)) - 1
+    return ops.to_uint8(x)
+
+
+def run(
+    runner: Runner,
+    examples: Sequence[Example],
+    root: Key,
+    say: Callable[[str], None],
+    *,
+    batch_size: int | None = None,
+    max_shapes: int = SHAPES,
+) -> Iterator[Result]:
+    """Runs all examples, those of one size together.
+
+    What cannot be read is named and left out; so is a result that is not finite.
+
+    Args:
+      runner: the mode.
+      examples: see `jaxgan.inference.examples.plan`.
+      root: the key from which each example's comes.
+      say: is told what was left out, and of padding that differs.
+      batch_size: None: `BATCH_SIZE`, or fewer if they are large.
+      max_shapes: how many sizes may be compiled before pictures are padded further.
+
+    Raises:
+      UserError: if memory does not suffice.
+    """
+    sources = runner.arguments.sources
+    groups = _groups(examples, sources, say, max_shapes)
+    batches = (
+        (padded, members[i : i + size])
+        for padded, members in groups.items()
+        for size in [batch_size or _fitting(padded, sources)]
+        for i in range(0, len(members), size)
+    )
+    sizes_of = {
+        padded: min(batch_size or _fitting(padded, sources), len(members))
+        for padded, members in groups.items()
+    }
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        running = None
+        for padded, members in batches:
+
+            def read(member: tuple[int, Example]) -> Any:
+                return _read(member[1], sources, root)
+
+            read_inputs = list(pool.map(read, members))
+            kept = []
+            for (number, example), values in zip(members, read_inputs, strict=True):
+                if isinstance(values, Unusable):
+                    say(f"{values}; skipped")
+                else:
+                    kept.append((number, example, values))
+            if not kept:
+                continue
+            started = kept, _start(runner, kept, dict(padded), sizes_of[padded], root)
+            if running is not None:  # its results are fetched while this one computes
+                yield from _finish(runner.mode, sources, *running, say)
+            running = started
+        if running is not None:
+            yield from _finish(runner.mode, sources, *running, say)
+
+
+Padded = tuple[tuple[str, Shape], ...]  # input: shape of an example as the network sees
+
+
+def _groups(
+    examples: Sequence[Example],
+    sources: Mapping[str, Source],
+    say: Callable[[str], None],
+    max_shapes: int,
+) -> dict[Padded, list[tuple[int, Example]]]:
+    """The examples that can be read, by the shapes of their padded inputs."""
+    shapes: dict[int, dict[str, Shape]] = {}
+    for number, example in enumerate(examples):
+        try:
+            shapes[number] = {f: s.shape(example) for f, s in sources.items()}
+        except Unusable as error:
+            say(f"{error}; skipped")
+    multiples = {}
+    for field, source in sources.items():
+        if source.multiple:
+            extents = {found[field][-3:-1] for found in shapes.values()}
+            common = sizes.common_multiple(extents, source.multiple, max_shapes)
+            multiples[field] = common
+            if common > source.multiple:
+                count = len({sizes.round_up(e, common) for e in extents})
+                say(
+                    f"--{field}: pictures of {len(extents)} sizes are padded to "
+                    f"multiples of {common}, so that {count} programs are compiled; "
+                    "--max_shapes allows more"
+                )
+    groups: dict[Padded, list[tuple[int, Example]]] = {}
+    for number, found in shapes.items():
+        padded = tuple(
+            (
+                field,
+                (
+                    *shape[:-3],
+                    *sizes.round_up(shape[-3:-1], multiples[field]),
+                    shape[-1],
+                )
+                if field in multiples
+                else shape,
+            )
+            for field, shape in found.items()
+        )
+        groups.setdefault(padded, []).append((number, examples[number]))
+    return groups
+
+
+def _fitting(padded: Padded, sources: Mapping[str, Source]) -> int:
+    """How many examples make a batch."""
+    pixels = sum(
+        int(np.prod(shape[:-1])) for field, shape in padded if sources[field].multiple
+    )
+    return max(1, min(BATCH_SIZE, PIXELS // max(pixels, 1)))
+
+
+def _read(example: Example, sources: Mapping[str, Source], root: Key) -> Any:
+    try:
+        return {f: s.read(example, example.key(root)) for f, s in sources.items()}
+    except Unusable as error:
+        return error
+
+
+def _start(
+    runner: Runner,
+    kept: Sequence[tuple[int, Example, dict[str, np.ndarray]]],
+    padded: Mapping[str, Shape],
+    size: int,
+    root: Key,
+) -> dict[str, jax.Array]:
+    """Stacks a batch and sends it off."""
+    rows = list(range(len(kept)))
+    if runner.mode.per_example:  # the last batch too is one of the compiled size
+        rows += [len(kept) - 1] * (size - len(kept))
+    arrays = {}
+    for field, shape in padded.items():
+        source = runner.arguments.sources[field]
+        values = [kept[row][2][field] for row in rows]
+        if source.multiple:
+            values = [sizes.pad(v, shape[-3:-1]) for v in values]
+        arrays[field] = np.stack(values)
+    keys = [kept[row][1].key(root) for row in rows]
+    try:
+        return runner(arrays, keys)
+    except jax.errors.JaxRuntimeError as error:
+        raise _out_of_memory(error) from error
+
+
+def _out_of_memory(error: jax.errors.JaxRuntimeError) -> Exception:
+    if "RESOURCE_EXHAUSTED" not in str(error):
+        return error
+    return core.UserError(
+        "the device has not enough memory: lower --batch_size, give smaller pictures, "
+        "or use a mode that works in tiles if this system has one"
+    )
+
+
+def _finish(
+    mode: core.Mode,
+    sources: Mapping[str, Source],
+    kept: Sequence[tuple[int, Example, dict[str, np.ndarray]]],
+    outputs: Mapping[str, jax.Array],
+    say: Callable[[str], None],
+) -> Iterator[Result]:
+    try:
+        host = jax.device_get(dict(outputs))
+    except jax.errors.JaxRuntimeError as error:
+        raise _out_of_memory(error) from error
+    finite = host.pop("finite")
+    grows = next((f for f, s in sources.items() if s.multiple), None)
+    for row, (number, example, values) in enumerate(kept):
+        if not finite[row]:
+            say(f"{example.name}: the result is not finite; skipped")
+            continue
+        own = {name: x[row] for name, x in host.items()}
+        if grows is not None:
+            extent = values[grows].shape[-3:-1]
+            own = {n: _crop(x, mode.output[n], extent) for n, x in own.items()}
+        yield Result(number, example, values, own)
+
+
+def _crop(x: np.ndarray, declared: Any, extent: Sequence[int]) -> np.ndarray:
+    """The part of a picture of any size that belongs to the unpadded input."""
+    item = _item(declared)
+    if not isinstance(item, core.Image) or item.size is not None:
+        return x
+    return x[..., : item.scale * extent[0], : item.scale * extent[1], :]
