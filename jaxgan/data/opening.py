@@ -97,15 +97,17 @@ def _open(
             more.setdefault("size", options.loaded[0])
         return (_where(archives.open_synthetic(rest, split, more), options),)
 
+    files = open_files(scheme, rest) if scheme in ("folder", "zip") else None
+
     def opener(wanted: str) -> tuple[tuple[Source, ...], bool]:
-        if scheme == "npz":
+        if files:
+            found, own = from_files(files, wanted)
+        elif scheme == "npz":
             found, own = (archives.open_npz(rest),), False
-        elif scheme == "tfds":
+        else:
             from jaxgan.data import tfds_source
 
             found, own = tfds_source.open_tfds(rest, wanted, domains=domains, **more)
-        else:
-            found, own = from_files(open_files(scheme, rest), wanted)
         return tuple(_where(s, options) for s in found), own
 
     return _choose(opener, split, options)

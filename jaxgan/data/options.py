@@ -29,11 +29,12 @@ class Options:
         fields: `(?P<age>\\d+)_(?P<gender>\\d)_` for UTKFace.
       layout: `auto`, `folders` or `side_by_side`, for pairs in folders.
       folders: the two folders that hold A and B.
-      fields: the source's fields that the task uses, in the task's order.
+      fields: the source's fields that the task uses, in the task's order; None takes
+        `image`, `a` and `b`, and the like, or what suits an embedded set.
       draws: several examples a row, along a second axis: raw arrays `[b, draws, ...]`.
       reader: `tensorflow` or `pillow` for image files, `auto` takes the first that is
         installed.
-      in_memory: decode all files once and keep them.
+      in_memory: decode all files, or draw all examples, once and keep them.
       threads: for reading and decoding; 0 is the number of cores, at most 16.
       max_unreadable: the share of files that may be broken; they are named in the log
         and the next whole one takes their place.

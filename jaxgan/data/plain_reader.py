@@ -85,7 +85,8 @@ class PlainReader:
         }
         self._threads = options.threads or min(16, os.cpu_count() or 1)
         self._pool: ThreadPoolExecutor | None = None
-        self._memory: dict[str, list[Any]] = {}
+        self._memory: dict[str, list[Any]] = {}  # decoded files by stream
+        self._arrays: dict[tuple[str, str], np.ndarray] = {}  # by stream and field
         self._memory_lock = threading.Lock()
 
     def read(self, rows: Rows) -> Raw:
@@ -106,8 +107,22 @@ class PlainReader:
         }
         if not columns:
             return {}
-        read = source.read(indices, sorted({c.field for c in columns.values()}))
+        wanted = sorted({c.field for c in columns.values()})
+        if self.options.in_memory:
+            read = {k: v[indices] for k, v in self._whole(stream, wanted).items()}
+        else:
+            read = source.read(indices, wanted)
         return {n: finish_array(read[c.field], c, places) for n, c in columns.items()}
+
+    def _whole(self, stream: str, fields: list[str]) -> Raw:
+        """Fields of all examples, read or drawn once."""
+        source = self.streams[stream].source
+        with self._memory_lock:
+            new = [f for f in fields if (stream, f) not in self._arrays]
+            if new:
+                read = source.read(np.arange(len(source)), new)
+                self._arrays |= {(stream, field): read[field] for field in new}
+            return {field: self._arrays[stream, field] for field in fields}
 
     def _read_files(
         self, stream: str, indices: np.ndarray, places: np.ndarray

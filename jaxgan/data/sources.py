@@ -135,7 +135,7 @@ class RenderedSource:
 
     def __init__(self, name: str, generator: Any):
         self.name, self._generator = name, generator
-        names = getattr(generator, "names", {})
+        names = getattr(generator, "names", None) or {}
         self.fields = {
             key: Field(
                 tuple(shape), str(dtype), tuple(names[key]) if key in names else None
@@ -147,11 +147,15 @@ class RenderedSource:
         return len(self._generator)
 
     def read(self, indices, fields=None):
-        drawn = self._generator.examples(np.asarray(indices))
-        return {key: np.asarray(drawn[key]) for key in fields or self.fields}
+        if fields is None:
+            fields = tuple(self.fields)
+        return self._generator.examples(np.asarray(indices), tuple(fields))
 
     def column(self, field):
-        return None
+        # Factors are cheap, pictures are not.
+        if len(self.fields[field].shape or ()) > 1:
+            return None
+        return self.read(np.arange(len(self)), (field,))[field]
 
     def encoded(self, index):
         return {}
@@ -188,7 +192,7 @@ def example(source: Source, index: int) -> dict[str, np.ndarray]:
     """One whole example: image files decoded at their own size, `[h, w, c]` uint8."""
     row = source.read(np.array([index]))
     files = {key: decode(data) for key, data in source.encoded(index).items()}
-    return {**{key: value[0] for key, value in row.items()}, **files}
+    return {**{key: np.asarray(value[0]) for key, value in row.items()}, **files}
 
 
 def from_arrays(

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.data.sources import Field, Source
-from jaxgan.data.tensorflow_import import tensorflow_datasets
+from jaxgan.data.tensorflow_import import tensorflow, tensorflow_datasets
 
 log = logging.getLogger("jaxgan.data")
 
@@ -138,17 +140,38 @@ def prepare(
             raise UserError(
                 f"tfds:{name}: it cannot be prepared: {_one_line(error)}"
             ) from error
-    elif not _by_index(builder):
-        utils = importlib.import_module(
-            "tensorflow_datasets.scripts.cli.convert_format_utils"
-        )
-        log.info("converting %s to array_record", builder.data_dir)
-        utils.convert_dataset(
-            out_dir=None,
-            out_file_format="array_record",
-            dataset_version_dir=str(builder.data_dir),
-        )
+        return str(builder.data_dir)
+    builder = tfds.builder_from_directory(str(builder.data_dir))
+    if not _by_index(builder):
+        _convert(builder)
     return str(builder.data_dir)
+
+
+def _convert(builder: Any) -> None:
+    """Writes the records of a TFRecord copy again as array_record, beside it.
+
+    TFDS's own converter does the same, but needs Apache Beam.
+    """
+    from array_record.python import array_record_module
+
+    tf = tensorflow()
+    for split in builder.info.splits.values():
+        for source in map(str, split.filepaths):
+            target = source.replace(".tfrecord", ".array_record")
+            log.info("writing %s", target)
+            # One record a group: each can be read by itself.
+            writer = array_record_module.ArrayRecordWriter(target + "~", "group_size:1")
+            for record in tf.data.TFRecordDataset(source).as_numpy_iterator():
+                writer.write(record)
+            writer.close()
+            os.replace(target + "~", target)
+    described = os.path.join(builder.data_dir, "dataset_info.json")
+    with open(described, encoding="utf-8") as file:
+        info = json.load(file)
+    info["alternativeFileFormats"] = ["array_record"]  # last: now it counts
+    with open(described + "~", "w", encoding="utf-8") as file:
+        json.dump(info, file, indent=2, sort_keys=True)
+    os.replace(described + "~", described)
 
 
 def _prepared_builder(name: str, data_dir: str | None) -> Any:
@@ -161,6 +184,8 @@ def _prepared_builder(name: str, data_dir: str | None) -> Any:
             f"tfds:{name}: it is not prepared in {builder.data_dir}; run `{command}`, "
             "or set data.source_options.data_dir"
         )
+    # What lies on the disk, not what the builder's code would write.
+    builder = tensorflow_datasets().builder_from_directory(str(builder.data_dir))
     if not _by_index(builder):
         raise UserError(
             f"tfds:{name}: the copy in {builder.data_dir} is stored as "
@@ -223,7 +248,7 @@ def _field(feature: Any) -> Field | None:
     return Field(shape, np.dtype(dtype).name)
 
 
-def _flatten(features: Mapping[str, Any], prefix: str = ""):
+def _flatten(features: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key in features:
         feature = features[key]
         if hasattr(feature, "keys"):  # a dict of features, such as CelebA's attributes

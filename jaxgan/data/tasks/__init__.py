@@ -27,6 +27,17 @@ TASKS = {
     "voxels": voxels,
 }
 _NOT_OURS = ("task", "stages")  # read here, and by the trainer
+# What a task takes from an embedded set, unless data.fields says otherwise.
+_DRAWN_FIELDS = {
+    ("synthetic:digits", "images"): ("grey",),
+    ("synthetic:digits", "labelled"): ("grey",),
+    ("synthetic:digits", "unpaired"): ("grey", "colour"),
+    ("synthetic:shapes", "images"): ("filled",),
+    ("synthetic:shapes", "low_high"): ("flat",),
+    ("synthetic:shapes", "masked"): ("filled",),
+    ("synthetic:shapes", "paired"): ("edges", "filled"),
+    ("synthetic:shapes", "unpaired"): ("style_a", "style_b"),
+}
 
 
 def make_task(data: Mapping[str, Any], *, split: str = "train", seed: int = 0) -> Task:
@@ -60,5 +71,8 @@ def make_task(data: Mapping[str, Any], *, split: str = "train", seed: int = 0) -
                 f"{did_you_mean(key, common | own)}; its own are "
                 f"{', '.join(sorted(own)) or 'none'}"
             )
+    drawn = _DRAWN_FIELDS.get((str(given.get("source")), data["task"]))
+    if drawn and not (given.get("colorization") or given.get("hole")):
+        given.setdefault("fields", drawn)
     options = Options(**{k: v for k, v in given.items() if k in common})
     return build(options, split, seed, **{k: v for k, v in given.items() if k in own})
