@@ -28,6 +28,8 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> NoR
         status = main(argv)
     except UserError as error:
         fail(str(error))
+    except KeyboardInterrupt:  # the second Ctrl-C, or one before training began
+        sys.exit(130)
     except BrokenPipeError:  # `jaxgan systems | head`
         sys.stderr.close()
         sys.exit(1)

@@ -82,7 +82,7 @@ class Checkpoints:
                 )
             )
         self._best_metric = best_metric
-        self._directory = epath.Path(directory)
+        self._directory = _absolute(directory)
         if not is_remote(self._directory):
             _remove_remains(self._directory)
         self._manager = ocp.CheckpointManager(
@@ -223,7 +223,14 @@ class _Disk:
 
 def committed(directory: epath.PathLike) -> list[int]:
     """The steps of all whole checkpoints, ascending."""
-    return sorted(ocp.utils.checkpoint_steps(epath.Path(directory)))
+    return sorted(ocp.utils.checkpoint_steps(_absolute(directory)))
+
+
+def _absolute(directory: epath.PathLike) -> epath.Path:
+    """orbax refuses relative paths."""
+    if is_remote(directory):
+        return epath.Path(directory)
+    return epath.Path(os.path.abspath(os.path.expanduser(directory)))
 
 
 def read_about(directory: epath.PathLike, step: int) -> About:
@@ -233,7 +240,7 @@ def read_about(directory: epath.PathLike, step: int) -> About:
       UserError: if another version of the library wrote it.
     """
     with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
-        found = reader.restore(epath.Path(directory) / str(step) / "about")
+        found = reader.restore(_absolute(directory) / str(step) / "about")
     version = found["format_version"]
     if version != FORMAT_VERSION:
         raise UserError(
@@ -265,7 +272,7 @@ def read_networks(
     for candidate in reversed(steps if step is None else [step]):
         try:
             about = read_about(directory, candidate)
-            return _read_whole(epath.Path(directory), about), about
+            return _read_whole(_absolute(directory), about), about
         except UserError:
             raise
         except Exception as error:  # orbax raises whatever its layers raise

@@ -56,6 +56,7 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     merged = plain(DEFAULTS)
     for name, value in plain(config).items():
+        check_known(name, (*DEFAULTS, "name", "system", "data"))
         if name in ("devices", "training"):
             for key in value:
                 check_known(f"{name}.{key}", (f"{name}.{k}" for k in DEFAULTS[name]))
@@ -171,6 +172,7 @@ def build_system(config: Mapping[str, Any], cls: type | None = None) -> System:
                 f"stage {stage.name!r} would last {stage.num_steps} steps: set the "
                 "field of its length in config.system to 0 or more"
             )
+    check_stages(config, system)
     return system
 
 
@@ -191,6 +193,13 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+
+
+def check_stages(config: Mapping[str, Any], system: System) -> None:
+    """Refuses data of a stage that the system does not have."""
+    for name in config.get("data", {}).get("stages", {}):
+        known = (f"data.stages.{stage.name}" for stage in system.stages)
+        check_known(f"data.stages.{name}", known)
 
 
 def stage_data(config: Mapping[str, Any], stage: str) -> dict[str, Any]:

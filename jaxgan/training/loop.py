@@ -163,6 +163,7 @@ class _Trainer:
         self.evaluation: Mapping[str, float] = {}
         self._tasks: dict[str, Any] = {}
         self._grid_inputs: dict[str, Any] = {}
+        self._draw = jax.jit(system.sample_grid)
         if self.settings["best_metric"] and not self.evaluates:
             raise UserError(
                 f"training.best_metric = {self.settings['best_metric']!r} needs "
@@ -206,6 +207,8 @@ class _Trainer:
             if init_from:
                 state = self._take(state, init_from, partial)
         self._begin(step)
+        if self.settings["evaluate_every"] and self.evaluate_fn is None:
+            self._say("no evaluation protocol for this system: evaluate_every is 0")
         self.progress = Progress(
             step, self.total, self.settings["batch_size"], shown=self.first_process
         )
@@ -486,10 +489,8 @@ class _Trainer:
             count = min(self.settings["sample_count"], task.num_examples)
             key = fold_name(root_key(self.seed), "samples")
             batch = jax.jit(task.preprocess)(task.examples(np.arange(count)), key)
-            draw = jax.jit(self.system.sample_grid)
-            self._grid_inputs[name] = draw, batch, key
-        draw, batch, key = self._grid_inputs[name]
-        columns = draw(*self._local(state), batch, key)
+            self._grid_inputs[name] = batch, key
+        columns = self._draw(*self._local(state), *self._grid_inputs[name])
         if self.writer is not None:
             self.writer.grid(step, jax.device_get(columns))
 

@@ -47,7 +47,7 @@ def opened(workdir: epath.PathLike, config: Mapping[str, Any]) -> Iterator[epath
       UserError: if it cannot be written, another trainer is in it, or it holds a run
         of another config.
     """
-    path = epath.Path(workdir)
+    path = epath.Path(workdir).expanduser()
     with contextlib.ExitStack() as stack:
 
         def claim() -> None:
@@ -84,7 +84,7 @@ def read_config(workdir: epath.PathLike) -> dict[str, Any]:
     Raises:
       UserError: if the directory is not a run's.
     """
-    path = epath.Path(workdir) / "config.json"
+    path = epath.Path(workdir).expanduser() / "config.json"
     if not path.exists():
         raise UserError(
             f"{workdir} is not a run directory (it has no config.json): give the "

@@ -140,6 +140,15 @@ def test_values_are_held_against_the_fields_annotation(value, hint, expected):
     assert configs.fits(value, hint) is expected
 
 
+def test_unknown_sections_and_stages_of_a_config_are_refused():
+    with pytest.raises(UserError, match="unknown config key 'trainig' .*'training'"):
+        configs.with_defaults({"name": "toy", "trainig": {}})
+    config = load()
+    config["data"]["stages"] = {"warmap": {"image_size": 8}}
+    with pytest.raises(UserError, match="'data.stages.warmap' .*'data.stages.warmup'"):
+        configs.build_system(config)
+
+
 def test_unknown_systems_configs_and_variants_get_the_nearest():
     with pytest.raises(UserError, match="unknown config 'pix2pxi' .*'pix2pix'"):
         load(spec="pix2pxi:demo")

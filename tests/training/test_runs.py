@@ -190,3 +190,11 @@ def test_a_system_without_stages_is_made_of_another_run(trained, tmp_path, regis
 def test_a_system_without_stages_needs_another_run(tmp_path):
     with pytest.raises(UserError, match="trains nothing of its own: pass --init_from"):
         start(tmp_path, toy.config(name="borrower"))
+
+
+def test_a_relative_directory_is_one_like_any_other(tmp_path, monkeypatch, registered):
+    monkeypatch.chdir(tmp_path)
+    toy.train("runs/a", training__num_steps=1)
+    assert toy.train("runs/a", training__num_steps=2).step == 2
+    assert checkpoint.committed("runs/a/checkpoints") == [1, 2]
+    assert jaxgan.load("runs/a")[0] == toy.Toy()
