@@ -307,3 +307,40 @@ def test_preprocess_is_pure_and_compiled_once(pictures):
         a, b = (step(raw, jax.random.key(5))["image"] for _ in range(2))
         assert (a == b).all()
     assert step._cache_size() == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "fields"),
+    [
+        ("shapes", "paired", {"a", "b"}),
+        ("shapes", "unpaired", {"a", "b"}),
+        ("shapes", "low_high", {"lr", "hr"}),
+        ("digits", "unpaired", {"a", "b"}),
+        ("digits", "labelled", {"image", "label"}),
+        ("faces", "images", {"image"}),
+        ("faces", "masked", {"image", "hole_mask"}),
+        ("voxels", "voxels", {"voxels"}),
+    ],
+)
+def test_embedded_sets_serve_their_tasks_without_further_keys(
+    source, name, fields, key
+):
+    data = {"task": name, "source": f"synthetic:{source}", "image_size": 16}
+    data |= {"source_options": {"count": 6}}
+    if (source, name) == ("digits", "unpaired"):
+        data["channels"] = 3
+    task = make_task(data)
+    batch, raw = batch_of(task, key)
+    assert set(batch) == fields and task.num_examples == 6
+    kept = make_task({**data, "in_memory": True})
+    again = next(kept.batches(0, 4))
+    assert all((raw[k] == again[k]).all() for k in raw)
+
+
+def test_embedded_splits_share_no_example():
+    data = {"task": "images", "source": "synthetic:faces", "image_size": 16}
+    train, held = (
+        make_task(data, split=s).examples(range(8))["image"]
+        for s in ("train", "validation")
+    )
+    assert not (train == held).all((1, 2, 3)).any()

@@ -6,6 +6,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.core.errors import UserError, one_of
 from jaxgan.data import augment
@@ -80,13 +81,7 @@ def low_high(
         if "lr" in images:
             lr = augment.normalize(images["lr"], 0.0, 1.0)
         else:
-            if degradation == "bicubic":
-                lr = bicubic_downsample(hr, scale, boundary)
-            else:
-                lr = gaussian_downsample(hr, scale)
-            lr = jnp.clip(lr, 0.0, 1.0)
-            if quantize_lr:
-                lr = jnp.round(lr * 255.0) / 255.0
+            lr = degrade(hr, scale, degradation, boundary, quantize_lr)
         return {"lr": lr, "hr": hr * 2.0 - 1.0}
 
     return Task(
@@ -98,3 +93,30 @@ def low_high(
         transform=transform,
         options=options,
     )
+
+
+def degrade(
+    hr: Float[Array, "b h w c"],
+    scale: int,
+    degradation: str = "bicubic",
+    boundary: Boundary = "symmetric",
+    quantize_lr: bool = True,
+) -> Float[Array, "b h//{scale} w//{scale} c"]:
+    """Makes the low resolution of images.
+
+    Args:
+      hr: in [0, 1], sides multiples of `scale`.
+      scale: the factor.
+      degradation: `bicubic` or `gaussian`.
+      boundary: of the bicubic.
+      quantize_lr: round to the 8-bit grid.
+
+    Returns:
+      In [0, 1].
+    """
+    if degradation == "bicubic":
+        lr = bicubic_downsample(hr, scale, boundary)
+    else:
+        lr = gaussian_downsample(hr, scale)
+    lr = jnp.clip(lr, 0.0, 1.0)
+    return jnp.round(lr * 255.0) / 255.0 if quantize_lr else lr

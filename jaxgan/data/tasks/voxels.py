@@ -44,6 +44,12 @@ def voxels(
     3D Generative-Adversarial Modeling", NeurIPS 2016; 3DShapeNets (its 30^3 grids).
     """
     resolution = options.size[0]
+    if str(options.source).startswith(("folder:", "zip:")):
+        raise UserError(
+            f"{options.source}: shapes are read from one file; `jaxgan prepare "
+            f"--source={options.source} --output=shapes.npz` makes it, then set "
+            "data.source=npz:shapes.npz"
+        )
     source = open_images(options, split)
     known = ("packed", "voxels")
     name = options.fields[0] if options.fields else None
