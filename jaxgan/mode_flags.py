@@ -12,6 +12,7 @@ from absl import flags
 
 from jaxgan import command, core, devices, ops
 from jaxgan.core import Mode, System, UserError
+from jaxgan.core.mode import Input
 
 _HELP = {"-h", "--help"}
 
@@ -167,7 +168,7 @@ def define_static(
         )
 
 
-def describe_input(declared: core.mode.Input) -> str:
+def describe_input(declared: Input) -> str:
     """What a user gives for an input."""
     several = isinstance(declared, core.Set)
     item: Any = declared.item if isinstance(declared, core.Set) else declared

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxgan import core, ops
+from jaxgan.core.mode import Input
 from jaxgan.data.pictures import SUFFIXES
 from jaxgan.inference import files as user_files
 from jaxgan.inference import grids, inputs
@@ -62,7 +63,7 @@ def is_lab(mode: core.Mode) -> bool:
     return any(isinstance(d, core.Image) and d.channels == 2 for d in declared)
 
 
-def takes_files(declared: core.mode.Input) -> bool:
+def takes_files(declared: Input) -> bool:
     """Whether `--input` can be what is meant."""
     item = declared.item if isinstance(declared, core.Set) else declared
     return isinstance(item, core.Image | core.Voxels)
@@ -134,7 +135,7 @@ def _main_input(
     return {fields[0]: values["input"]}
 
 
-def _missing(name: str, mode: core.Mode, field: str, declared: core.mode.Input) -> str:
+def _missing(name: str, mode: core.Mode, field: str, declared: Input) -> str:
     about = f" ({declared.help})" if declared.help else ""
     if isinstance(declared, core.Mask):
         kinds = ", ".join(ops.HOLE_MASKS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -19,7 +21,15 @@ WIDTH = 1600  # of a sheet, unless one example is wider
 STRIP = 8  # pictures of a set that are shown
 GAP, MARGIN, LINE = 4, 12, 14
 
-Picture = UInt8[np.ndarray, "h w c"]
+Picture: TypeAlias = UInt8[np.ndarray, "h w c"]
+
+
+class Cell(NamedTuple):
+    """A picture under its title; `frames` of them in a row if it is a set."""
+
+    title: str
+    picture: Any
+    frames: int = 1
 
 
 class Card(NamedTuple):
@@ -28,17 +38,18 @@ class Card(NamedTuple):
     Attributes:
       number: its place.
       caption: its name, and its numbers if they are few.
-      cells: `(title, picture)`, inputs first.
+      cells: inputs first.
     """
 
     number: int
     caption: str
-    cells: list[tuple[str, Any]]
+    cells: list[Cell]
 
 
 def card(
     number: int,
     name: str,
+    mode_name: str,
     mode: core.Mode,
     inputs: Mapping[str, np.ndarray],
     outputs: Mapping[str, np.ndarray],
@@ -48,29 +59,25 @@ def card(
     Args:
       number: its place.
       name: its name.
+      mode_name: the title of the only output.
       mode: the mode's declaration.
       inputs: as read, pictures uint8.
       outputs: pictures uint8.
     """
     has_picture = any(_is(core.Image, d) for d in mode.output.values())
-    cells = []
-    for field, x in inputs.items():
-        shown = _picture(x, mode.inputs[field])
-        if shown is not None:
-            cells.append((field, shown))
+    cells = [_cell(field, x, mode.inputs[field]) for field, x in inputs.items()]
     for field, x in outputs.items():
         declared = mode.output[field]
-        if _is(core.Voxels, declared) and has_picture:
-            continue  # the mode shows its shapes itself
-        shown = _picture(x, declared)
-        if shown is not None:
-            cells.append((field, shown))
+        if not (_is(core.Voxels, declared) and has_picture):  # shown by itself
+            title = mode_name if len(mode.output) == 1 else field
+            cells.append(_cell(title, x, declared))
     numbers = [
         f"{field} {float(outputs[field]):.4g}"
         for field, declared in mode.output.items()
         if isinstance(declared, core.Values) and outputs[field].ndim == 0
     ]
-    return Card(number, "  ".join([name, *numbers]), cells)
+    caption = "  ".join([name, *numbers])
+    return Card(number, caption, [cell for cell in cells if cell is not None])
 
 
 def _is(kind: type, declared: Any) -> bool:
@@ -78,14 +85,20 @@ def _is(kind: type, declared: Any) -> bool:
     return isinstance(item, kind)
 
 
+def _cell(title: str, x: np.ndarray, declared: Any) -> Cell | None:
+    """A value that can be seen, as RGB; else None."""
+    if not isinstance(declared, core.Set):
+        shown = _picture(x, declared)
+        return None if shown is None else Cell(title, shown)
+    some = np.linspace(0, len(x) - 1, min(len(x), STRIP)).round().astype(int)
+    shown = [_picture(x[i], declared.item) for i in some]
+    pictures = [one for one in shown if one is not None]
+    if not pictures:
+        return None
+    return Cell(title, results.strip(np.stack(pictures)), len(pictures))
+
+
 def _picture(x: np.ndarray, declared: Any) -> np.ndarray | None:
-    """RGB `[h, w, 3]` of a value that can be seen, or None."""
-    if isinstance(declared, core.Set):
-        if not _is(core.Image, declared) and not _is(core.Voxels, declared):
-            return None
-        some = np.linspace(0, len(x) - 1, min(len(x), STRIP)).round().astype(int)
-        shown = [_picture(x[i], declared.item) for i in some]
-        return results.strip(np.stack([s for s in shown if s is not None]))
     if isinstance(declared, core.Voxels):
         return np.asarray(ops.to_uint8(_render(x[None])))[0]
     if isinstance(declared, core.Mask):
@@ -103,59 +116,66 @@ def _render(voxels: Any) -> Any:
 def draw(cards: Sequence[Card]) -> Image.Image | None:
     """The sheet of all cards, or None if there is nothing to see on them.
 
-    Every picture is fitted into a cell of one size; cards stand in as many columns as
+    Every picture is fitted into a square of one size; cards stand in as many columns as
     are wide enough, under the titles of their cells.
     """
     cards = [c for c in sorted(cards) if c.cells][:LIMIT]
     if not cards:
         return None
     font = ImageFont.load_default(size=10)
-    tallest = max(p.shape[0] for c in cards for _, p in c.cells)
-    height = min(max(tallest, SIDE[0]), SIDE[1])
-    rows = [[_fit(p, height) for _, p in c.cells] for c in cards]
-    widths = [max(row[i].width for row in rows) for i in range(len(rows[0]))]
-    card_width = sum(widths) + GAP * (len(widths) - 1)
-    card_height = height + LINE + GAP
-    columns = min(max(1, WIDTH // (card_width + MARGIN)), len(cards))
-    columns = _balanced(len(cards), columns)
-    lines = -(-len(cards) // columns)
-    titles = [title for title, _ in cards[0].cells]
-    head = LINE + GAP if len(titles) > 1 else 0
-    sheet = Image.new(
-        "RGB",
-        (
-            columns * (card_width + MARGIN) + MARGIN,
-            2 * MARGIN + head + lines * card_height,
-        ),
-        "white",
+    side = min(
+        max(max(_side(cell) for c in cards for cell in c.cells), SIDE[0]), SIDE[1]
     )
+    rows = [[_fit(cell, side) for cell in c.cells] for c in cards]
+    widths = [max(row[i].width for row in rows) for i in range(len(rows[0]))]
+    lefts = list(itertools.accumulate((w + GAP for w in widths), initial=0))
+    card_width = lefts.pop() - GAP
+    columns = _balanced(len(cards), max(1, WIDTH // (card_width + MARGIN)))
+    lines = [
+        range(i, min(i + columns, len(cards))) for i in range(0, len(cards), columns)
+    ]
+    heights = [max(p.height for i in line for p in rows[i]) for line in lines]
+    titles = [cell.title for cell in cards[0].cells]
+    head = LINE + GAP if len(titles) > 1 else 0
+    size = (
+        MARGIN + columns * (card_width + MARGIN),
+        2 * MARGIN + head + sum(heights) + len(lines) * (LINE + GAP),
+    )
+    sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
-    lefts = np.cumsum([0, *(w + GAP for w in widths)])[:-1]
-    for column in range(columns if head else 0):
-        x = MARGIN + column * (card_width + MARGIN)
+
+    def write(x: int, y: int, width: int, text: str, fill: str) -> None:
+        pen.text((x, y), _shorten(text, width, font), fill=fill, font=font)
+
+    starts = [MARGIN + column * (card_width + MARGIN) for column in range(columns)]
+    for x in starts if head else ():
         for left, width, title in zip(lefts, widths, titles, strict=True):
-            text = _shorten(title.replace("_", " "), width, font)
-            pen.text((x + int(left), MARGIN), text, fill="black", font=font)
-    for i, (one, row) in enumerate(zip(cards, rows, strict=True)):
-        x = MARGIN + i % columns * (card_width + MARGIN)
-        y = MARGIN + head + i // columns * card_height
-        for left, picture in zip(lefts, row, strict=True):
-            sheet.paste(picture, (x + int(left), y))
-        text = _shorten(one.caption, card_width, font)
-        pen.text((x, y + height + 1), text, fill="dimgray", font=font)
+            write(x + left, MARGIN, width, title.replace("_", " "), "black")
+    y = MARGIN + head
+    for line, height in zip(lines, heights, strict=True):
+        for x, i in zip(starts, line, strict=False):
+            for left, picture in zip(lefts, rows[i], strict=True):
+                sheet.paste(picture, (x + left, y))
+            write(x, y + height + 1, card_width, cards[i].caption, "dimgray")
+        y += height + LINE + GAP
     return sheet
+
+
+def _side(cell: Cell) -> int:
+    height, width = cell.picture.shape[:2]
+    return max(height, width // cell.frames)
 
 
 def _balanced(count: int, columns: int) -> int:
     """Few results in a square rather than in one long line."""
-    return min(columns, max(1, int(np.ceil(np.sqrt(count)))))
+    return min(columns, math.ceil(math.sqrt(count)))
 
 
-def _fit(picture: Picture, height: int) -> Image.Image:
-    """At most `height` high; small pictures are enlarged without smoothing."""
-    image = Image.fromarray(picture)
-    scale = height / image.height
-    size = (max(1, round(image.width * scale)), height)
+def _fit(cell: Cell, side: int) -> Image.Image:
+    """Within a square (as many as it has frames); enlarged without smoothing."""
+    image = Image.fromarray(cell.picture)
+    scale = min(side / image.height, cell.frames * side / image.width)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     smooth = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
     return image if scale == 1 else image.resize(size, smooth)
 

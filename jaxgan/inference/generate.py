@@ -24,13 +24,15 @@ class Task:
     """All that is known before the networks are read.
 
     Attributes:
-      mode: the mode's declaration.
+      name: the mode's.
+      mode: its declaration.
       arguments: its inputs.
       examples: what is to be run.
       results: where results go.
       say: is told what the user should know.
     """
 
+    name: str
     mode: core.Mode
     arguments: arguments.Arguments
     examples: Sequence[inputs.Example]
@@ -96,7 +98,8 @@ def prepare(
     found = arguments.read(name, mode, given, reader)
     examples = plan(name, mode, found, num, draws)
     _tell_of_resizing(found, resize, say)
-    return Task(mode, found, examples, Results(folder, mode, gif=gif, mesh=mesh), say)
+    results = Results(folder, mode, gif=gif, mesh=mesh)
+    return Task(name, mode, found, examples, results, say)
 
 
 def _tell_of_resizing(
@@ -161,7 +164,12 @@ def run(
         if result.number < contact_sheet.LIMIT:
             cards.append(
                 contact_sheet.card(
-                    result.number, name, task.mode, result.inputs, result.outputs
+                    result.number,
+                    name,
+                    task.name,
+                    task.mode,
+                    result.inputs,
+                    result.outputs,
                 )
             )
     summaries = task.results.finish()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from typing import Any
+from typing import Any, TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
@@ -19,12 +20,12 @@ ARRAY_SUFFIXES = (".npz", ".npy", ".binvox")
 MESH_SUFFIXES = (".obj", ".ply", ".stl", ".off")
 SUFFIXES = ARRAY_SUFFIXES + MESH_SUFFIXES
 KEYS = ("voxels", "packed")
-Grids = UInt8[np.ndarray, "n x y z"]
-Grid = Float[np.ndarray, "r r r 1"]
+Grids: TypeAlias = UInt8[np.ndarray, "n x y z"]
+Grid: TypeAlias = Float[np.ndarray, "r r r 1"]
 
 
 def read(data: bytes, suffix: str, resolution: int) -> Grids:
-    """The grids of a file, z up: one, or as many as an array file holds.
+    """The cubes in a file, z up: one, or as many as an array file holds.
 
     Args:
       data: the file.
@@ -39,27 +40,27 @@ def read(data: bytes, suffix: str, resolution: int) -> Grids:
         return _from_mesh(data, suffix, resolution)
     try:
         if suffix == ".binvox":
-            return _from_binvox(data)[None]
-        return _from_arrays(np.load(io.BytesIO(data), allow_pickle=False))
+            found = _from_binvox(data)[None]
+        else:
+            found = _from_arrays(np.load(io.BytesIO(data), allow_pickle=False))
     except Unusable:
         raise
     except Exception as error:  # broken archives raise a dozen types
         raise Unusable(f"not a whole {suffix} file ({error})") from error
+    if len(set(found.shape[1:])) != 1:
+        raise Unusable(f"has {'x'.join(map(str, found.shape[1:]))} voxels, not a cube")
+    return found
 
 
-def fit(grid: Shaped[np.ndarray, "x y z"], resolution: int) -> Grid:
-    """A grid at the network's resolution: centred, voxels repeated, never thinned.
+def fit(grid: Shaped[np.ndarray, "x x x"], resolution: int) -> Grid:
+    """A cube at the network's resolution.
 
-    Raises:
-      Unusable: if it is no cube or larger.
+    Smaller ones are centred and their voxels repeated, larger ones pooled: a voxel is
+    filled if anything in it is, so that thin parts stay.
     """
-    if len(set(grid.shape)) != 1 or grid.shape[0] > resolution:
-        found = "x".join(map(str, grid.shape))
-        raise Unusable(
-            f"has {found} voxels, and this mode takes cubes of {resolution} or less"
-        )
-    batch = voxel_grids.to_batch(voxel_grids.fit(np.asarray(grid)[None], resolution))
-    return np.asarray(batch)[0]
+    factor = -(-grid.shape[0] // resolution)
+    whole = voxel_grids.fit(jnp.asarray(grid)[None], factor * resolution)
+    return np.asarray(ops.downsample_voxels(voxel_grids.to_batch(whole), factor))[0]
 
 
 def _from_arrays(loaded: Any) -> Grids:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from jaxgan import core
 from jaxgan.core.errors import UserError
+from jaxgan.core.mode import Output
 from jaxgan.data.pictures import SUFFIXES
 
 CSV_NUMBERS = 64  # longer vectors are only in values.npz
@@ -150,6 +151,8 @@ class Results:
             for key in columns
             if key in arrays and math.prod(arrays[key].shape[1:]) <= CSV_NUMBERS
         }
+        if not short:
+            return ["values.npz"]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         heads = [_heads(key, arrays[key].shape[1:]) for key in short]
@@ -193,7 +196,7 @@ def _disk(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_numbers(declared: core.mode.Output) -> bool:
+def _is_numbers(declared: Output) -> bool:
     item = declared.item if isinstance(declared, core.Set) else declared
     return isinstance(item, core.Values | core.Latent)
 

@@ -16,7 +16,7 @@ def round_up(extent: Sequence[int], multiple: int) -> Extent:
     return height, width
 
 
-def common_multiple(extents: Iterable[Extent], multiple: int, limit: int) -> int:
+def common_multiple(extents: Iterable[Sequence[int]], multiple: int, limit: int) -> int:
     """The least doubling of `multiple` by which `extents` round to `limit` sizes.
 
     Args:
@@ -24,14 +24,14 @@ def common_multiple(extents: Iterable[Extent], multiple: int, limit: int) -> int
       multiple: what the network needs.
       limit: how many different sizes may remain, at least 1.
     """
-    extents = set(extents)
+    extents = set(map(tuple, extents))
     while len({round_up(e, multiple) for e in extents}) > limit:
         multiple *= 2
     return multiple
 
 
 def pad(
-    picture: Shaped[np.ndarray, "*n h w c"], extent: Extent
+    picture: Shaped[np.ndarray, "*n h w c"], extent: Sequence[int]
 ) -> Shaped[np.ndarray, "*n _ _ c"]:
     """Mirrors pictures at the bottom and at the right up to `extent`.
 
