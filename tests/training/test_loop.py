@@ -101,8 +101,8 @@ def test_eight_devices_train_as_one(devices, tmp_path, monkeypatch):
         monkeypatch.setattr(loop.sharding, "LARGE", 1)
         monkeypatch.setattr(loop.sharding.shardings, "__defaults__", (1,))
     mesh = {"data": devices[0], "model": devices[1]}
-    toy.train(tmp_path, devices=mesh, system__pool_groups=8)
-    state, metrics = by_hand(toy.Toy(pool_groups=8))
+    toy.train(tmp_path, devices=mesh)
+    state, metrics = by_hand(toy.Toy())
     rows = read_rows(tmp_path / "metrics.jsonl")
     for row, values in zip(rows, metrics, strict=True):
         for name, value in values.items():

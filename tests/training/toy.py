@@ -47,7 +47,7 @@ class Toy:
     warmup_steps: int = 6
     adversarial_steps: int = 6
     learning_rate: float = 0.05
-    pool_groups: int = 1
+    pool_groups: int = 8
     layers: tuple[int, ...] = (1, 2)
     explode_at: int = -1  # the adversarial loss is infinite from this update on
     waste: int = 0  # elements of an array that the step allocates
