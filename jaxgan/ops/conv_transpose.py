@@ -89,7 +89,7 @@ def conv_transpose(
             x.shape[1:-1], strides, pads, kernel.shape[:-2], extra
         )
     )
-    if min(size) < 1:
+    if any(n < 1 for n in size):  # sizes may be symbolic, which have no minimum
         raise ValueError(f"padding {pads} leaves nothing of x {x.shape}: {size}")
     return _conv_transpose(x, kernel, strides, pads, size)
 
