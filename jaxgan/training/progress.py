@@ -16,7 +16,7 @@ class Progress:
         """Starts at `first` of `last` steps; nothing is printed unless `shown`."""
         self._last, self._batch_size, self._shown = last, batch_size, shown
         self._bar = None
-        if shown and sys.stderr.isatty():
+        if shown and last > first and sys.stderr.isatty():
             self._bar = tqdm(
                 initial=first,
                 total=last,
