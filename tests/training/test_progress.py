@@ -54,20 +54,23 @@ def test_other_processes_are_silent(capsys):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0:00"), (83, "1:23"), (3723, "1:02:03")]
+    ("seconds", "text"), [(0.4, "0:00"), (83.0, "1:23"), (3723.0, "1:02:03")]
 )
 def test_times_read_as_clocks(seconds, text):
     assert clock(seconds) == text
 
 
-def test_the_stopwatch_tells_steps_from_waiting():
+def test_the_stopwatch_tells_steps_from_waiting(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     watch = Stopwatch()
-    time.sleep(0.02)
+    now[0] += 50.0
     watch.start()  # what came before is not counted
     for _ in range(4):
-        time.sleep(0.005)
+        now[0] += 2.0
         watch.step()
-    watch.waited(0.01)
-    seconds, waiting = watch.stop()
-    assert 0.005 <= seconds < 0.02
-    assert waiting == pytest.approx(0.01 / (4 * seconds), rel=0.05)
+    watch.waited(1.0)
+    assert watch.stop() == (2.0, 1.0 / 8.0)
+    now[0] += 3.0
+    watch.step()
+    assert watch.stop() == (3.0, 0.0)
