@@ -22,6 +22,7 @@ from jaxgan.command import OVERRIDE
 from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.data import TASKS
 from jaxgan.data.options import Options
+from jaxgan.evaluation import options as evaluation_options
 from jaxgan.pretrained.registry import NETWORKS
 from jaxgan.systems import registry
 from jaxgan.training import configs
@@ -154,6 +155,8 @@ def _unset_keys(config: dict[str, Any]) -> dict[str, type]:
     kinds |= {f"pretrained.{name}": str for name in NETWORKS}
     data = config.get("data", {})
     kinds |= {f"data.{key}": kind for key, kind in _data_keys(data).items()}
+    judged = typing.get_type_hints(evaluation_options.Options)
+    kinds |= {f"evaluation.{key}": kind for key, kind in judged.items()}
     flat = configs.flatten(config)
     return {key: _kind(k) for key, k in kinds.items() if flat.get(key) is None}
 

@@ -1,18 +1,25 @@
-"""Judges a trained run by its paper's protocol, beside trivial baselines.
+"""Judges a trained run by its paper's protocol, or one folder of images by another.
 
     jaxgan evaluate --workdir=runs/pix2pix
     jaxgan evaluate --workdir=runs/pix2pix --split=validation --num_examples=100
-    jaxgan evaluate --workdir=runs/cyclegan --config.data.source=folder:/data/horses
+    jaxgan evaluate --workdir=runs/dcgan --features=inception --inception=FILE
+    jaxgan evaluate --workdir=runs/srgan --source=zip:data/Set5.zip
+    jaxgan evaluate --images_a=results --images_b=truth
 
-Prints a table and appends a row to evaluation.jsonl in the run's directory. Values of
-the run's config can be overridden for this evaluation, such as its data.
+Prints every figure beside those of trivial baselines (`l1/copy_of_input`) and appends
+a row to evaluation.jsonl in the run's directory. FID and KID compare the features of a
+network whose weights you bring (`jaxgan import-weights --network=inception_fid`).
+
+Values of the run's config can be overridden for this evaluation, such as its data:
+--config.data.source=folder:/data/horses. Further options are those of its section
+`evaluation`: num_samples, num_training, num_probe, sampling, palette, crops, masks.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -20,68 +27,108 @@ from jaxgan import command, config_files, devices
 from jaxgan.core.errors import UserError
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("workdir", None, "the run's directory", flag_values=FLAGS)
-flags.DEFINE_enum(
-    "split", "test", ["test", "validation", "train"], "what to judge", flag_values=FLAGS
-)
+_SPLITS = ["test", "validation", "train"]
+# Flags that are short for keys of the config.
+_KEYS = {
+    "num_examples": "evaluation.num_examples",
+    "source": "evaluation.source",
+    "features": "evaluation.features",
+    "inception": "pretrained.inception_fid",
+    "fid_variant": "evaluation.fid_variant",
+    "reference": "evaluation.reference",
+    "write_reference": "evaluation.write_reference",
+}
+for _name, _help in {
+    "workdir": "the run's directory",
+    "images_a": "instead of a run: a folder or .zip of images to judge",
+    "images_b": "the images to hold them against: PSNR, SSIM and L1 where all names "
+    "agree, FID and KID with --features",
+    "source": "judge on all of this data source, such as zip:Set5.zip, not on a split",
+    "inception": "weights of Inception-v3: a .safetensors or .npz file, or `random`",
+    "reference": "FID against the statistics in this .npz, not against images",
+    "write_reference": "keep the statistics of the reference images in this .npz",
+    "output": "append the row to this file, not to evaluation.jsonl of the run",
+}.items():
+    flags.DEFINE_string(_name, None, _help, flag_values=FLAGS)
+for _name, _choices, _default, _help in (
+    ("split", _SPLITS, "test", "what to judge on"),
+    ("weights", ["ema", "raw"], "ema", "averaged parameters where there are any"),
+    ("features", ["none", "inception"], None, "adds FID and KID of this network"),
+    ("fid_variant", ["clean", "torch", "tensorflow"], None, "preprocessing of FID"),
+):
+    flags.DEFINE_enum(_name, _default, _choices, _help, flag_values=FLAGS)
 flags.DEFINE_integer(
     "num_examples", None, "how many examples at most", flag_values=FLAGS, lower_bound=1
 )
-flags.DEFINE_enum(
-    "weights",
-    "ema",
-    ["ema", "raw"],
-    "averaged parameters where the system keeps them, or the last ones",
-    flag_values=FLAGS,
-)
 flags.DEFINE_integer("step", None, "of which checkpoint", flag_values=FLAGS)
 flags.DEFINE_bool(
-    "write", True, "append the figures to evaluation.jsonl", flag_values=FLAGS
+    "allow_random_features",
+    False,
+    "let --inception=random pass; figures are then called random_fid, random_kid",
+    flag_values=FLAGS,
 )
+flags.DEFINE_bool("write", True, "append the row of figures", flag_values=FLAGS)
 devices.define_flags(FLAGS)
 
 
 def main(argv: Sequence[str]) -> None:
-    """Evaluates, prints, and notes the figures in the run's directory."""
-    overrides = command.parse(FLAGS, argv, __doc__, required=("workdir",))
+    """Evaluates, prints, and notes the figures."""
+    overrides = command.parse(FLAGS, argv, __doc__)
+    if bool(FLAGS.workdir) == bool(FLAGS.images_a):
+        raise UserError(
+            "give either --workdir, the run's directory, or --images_a, a folder; see "
+            "jaxgan evaluate --help"
+        )
+    given = {key: FLAGS[flag].value for flag, key in _KEYS.items()}
+    if FLAGS.allow_random_features:
+        given["evaluation.allow_random_features"] = True
+    short = [f"--config.{k}={v}" for k, v in given.items() if v is not None]
     devices.prepare(FLAGS)
+    about, figures = (_run if FLAGS.workdir else _folders)([*short, *overrides])
 
+    from jaxgan.evaluation import rows
+
+    print(rows.table(figures))
+    path = FLAGS.output or (FLAGS.workdir and f"{FLAGS.workdir}/evaluation.jsonl")
+    if FLAGS.write and path:
+        rows.append(path, {**about, **figures})
+
+
+_Row = dict[str, Any]
+
+
+def _run(overrides: Sequence[str]) -> tuple[_Row, _Row]:
     # After the devices are chosen: these import everything.
     from etils import epath
 
-    from jaxgan.evaluation.protocols import evaluate
+    from jaxgan.evaluation import protocols
     from jaxgan.training import checkpoint, runs
 
-    config = runs.read_config(FLAGS.workdir)
-    if overrides:
-        config = config_files.override(config, overrides)
-    if FLAGS.num_examples:
-        config["evaluation"] = {
-            **config["evaluation"],
-            "num_examples": FLAGS.num_examples,
-        }
+    config = config_files.override(runs.read_config(FLAGS.workdir), overrides)
+    protocols.require(config)
     system, variables, frozen = runs.load(FLAGS.workdir, FLAGS.weights, FLAGS.step)
-    figures = evaluate(system, variables, frozen, config, split=FLAGS.split)
+    figures = protocols.evaluate(system, variables, frozen, config, split=FLAGS.split)
+    steps = checkpoint.committed(epath.Path(FLAGS.workdir) / "checkpoints")
+    about = {
+        "step": steps[-1] if FLAGS.step is None else FLAGS.step,
+        "split": FLAGS.split,
+        "weights": FLAGS.weights,
+        **protocols.provenance(config),
+    }
+    return about, figures
 
-    width = max(map(len, figures))
-    for name, value in figures.items():
-        print(f"{name:{width}}  {value:.6g}")
-    if FLAGS.write:
-        steps = checkpoint.committed(epath.Path(FLAGS.workdir) / "checkpoints")
-        row = {
-            "step": steps[-1] if FLAGS.step is None else FLAGS.step,
-            "split": FLAGS.split,
-            "weights": FLAGS.weights,
-            **figures,
-        }
-        path = epath.Path(FLAGS.workdir) / "evaluation.jsonl"
-        try:
-            rows = path.read_text() if path.exists() else ""
-            path.write_text(rows + json.dumps(row) + "\n")
-        except OSError as error:
-            raise UserError(
-                f"cannot write {path}: {error.strerror}; pass --nowrite to only print"
-            ) from error
+
+def _folders(overrides: Sequence[str]) -> tuple[_Row, _Row]:
+    from jaxgan.evaluation import feature_network, folders, options
+    from jaxgan.training import configs
+
+    config = config_files.override(configs.with_defaults({}), overrides)
+    chosen = options.Options.of(config["evaluation"])
+    feature_network.require(chosen, config["pretrained"])
+    network = feature_network.load(chosen, config["pretrained"])
+    figures = folders.compare_folders(FLAGS.images_a, FLAGS.images_b, chosen, network)
+    about = {"images_a": FLAGS.images_a, "images_b": FLAGS.images_b}
+    return about | feature_network.provenance(chosen, network), figures
 
 
 if __name__ == "__main__":

@@ -7,14 +7,28 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxgan.core import System, UserError
-from jaxgan.data import make_task
-from jaxgan.evaluation.protocols import translation
-from jaxgan.evaluation.protocols.setting import Setting
+from jaxgan.data import Task, make_task
+from jaxgan.data.opening import open_high, open_images
+from jaxgan.data.options import Options as DataOptions
+from jaxgan.evaluation import feature_network
+from jaxgan.evaluation.options import Options
+from jaxgan.evaluation.protocols import (
+    generation,
+    shapes,
+    super_resolution,
+    translation,
+)
+from jaxgan.evaluation.protocols.setting import STATIC_KEY, Segmenter, Setting
 
 PROTOCOLS: dict[str, Callable[[Setting], dict[str, float]]] = {
     "cyclegan": translation.unpaired,
+    "dcgan": generation.dcgan,
+    "gan": generation.gan,
+    "gan3d": shapes.gan3d,
     "pix2pix": translation.paired,
+    "srgan": super_resolution.super_resolution,
 }
+_OF_PAIRS = ("paired", "unpaired")
 
 
 def evaluate(
@@ -24,6 +38,7 @@ def evaluate(
     config: Mapping[str, Any],
     *,
     split: str = "test",
+    segmenter: Segmenter | None = None,
 ) -> dict[str, float]:
     """The figures of a system's protocol.
 
@@ -31,22 +46,87 @@ def evaluate(
       system: the system.
       variables: `{network: variables}`, averaged ones where the system keeps them.
       frozen: its pretrained networks.
-      config: the run's resolved config; `evaluation.num_examples` limits the examples.
+      config: the run's resolved config; its section `evaluation` holds
+        `jaxgan.evaluation.options.Options`.
       split: `test`, `validation` or `train`.
+      segmenter: for translations into photographs: `segmenter(uint8 [b, h, w, 3])`
+        returns class numbers `[b, h, w]`. The FCN score is that of this network.
 
     Raises:
-      UserError: if the system has no protocol, or its data is missing.
+      UserError: if the system has no protocol, its data is missing, or so are the
+        weights of the feature network.
+    """
+    require(config)
+    options = Options.of(config["evaluation"])
+
+    @functools.cache
+    def data(wanted: str) -> Task:
+        return _task(config, options, wanted, wanted == split)
+
+    setting = Setting(
+        system,
+        variables,
+        frozen,
+        config,
+        data,
+        split,
+        options,
+        feature_network.load(options, config.get("pretrained", {})),
+        segmenter,
+    )
+    return PROTOCOLS[config["name"]](setting)
+
+
+def require(config: Mapping[str, Any]) -> None:
+    """Refuses what `evaluate` would refuse, before anything is computed.
+
+    Raises:
+      UserError: if there is no protocol, an option is wrong, or weights are missing.
     """
     name = config["name"]
     if name not in PROTOCOLS:
         known = ", ".join(PROTOCOLS)
         raise UserError(f"no evaluation protocol for {name!r}; there are: {known}")
-
-    @functools.cache
-    def data(split: str):
-        return make_task(config["data"], split=split, seed=config["seed"])
-
-    return PROTOCOLS[name](Setting(system, variables, frozen, config, data, split))
+    options = Options.of(config["evaluation"])
+    feature_network.require(options, config.get("pretrained", {}))
 
 
-__all__ = ["PROTOCOLS", "Setting", "evaluate"]
+def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row of figures names beside them: key, feature network, its weights."""
+    options = Options.of(config["evaluation"])
+    row: dict[str, Any] = {"seed": STATIC_KEY}
+    if options.source:
+        row["source"] = options.source
+    network = feature_network.load(options, config.get("pretrained", {}))
+    return row | feature_network.provenance(options, network)
+
+
+def _task(
+    config: Mapping[str, Any], options: Options, split: str, is_judged: bool
+) -> Task:
+    # A critic's several draws a step are nothing to judge.
+    data = {**config["data"], "draws": None}
+    if not options.source or not is_judged:
+        return make_task(data, split=split, seed=config["seed"])
+    if data["task"] in _OF_PAIRS:
+        raise UserError(
+            "evaluation.source is for single images; judge pairs of another source "
+            "with --config.data.source"
+        )
+    of_pairs_of_sizes = data["task"] == "low_high"
+    given = DataOptions(
+        source=options.source, holdout=0.0, image_size=data.get("image_size")
+    )
+    source = (open_high if of_pairs_of_sizes else open_images)(given, "train")
+    whole = {**data, "source": source, "fields": None, "holdout": None, "where": None}
+    return make_task(whole, split="test", seed=config["seed"])
+
+
+__all__ = [
+    "PROTOCOLS",
+    "Options",
+    "Setting",
+    "evaluate",
+    "provenance",
+    "require",
+]

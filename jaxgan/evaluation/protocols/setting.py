@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.core import Mode, System
+from jaxgan.core import Choice, Float, Int, Labels, Latent, Mode, System, draw_latent
 from jaxgan.core.errors import UserError
 from jaxgan.data import Task
+from jaxgan.evaluation import fid, image_sets
+from jaxgan.evaluation.feature_network import FeatureNetwork
+from jaxgan.evaluation.image_sets import ImageSets
+from jaxgan.evaluation.options import Options
 
 STATIC_KEY = 20_161_122  # protocols draw from a key of their own, whatever the run's
+Segmenter = Callable[[Any], Any]  # uint8 [b, h, w, 3] -> class numbers [b, h, w]
+
+
+class Rows(NamedTuple):
+    """Examples that are processed together.
+
+    Attributes:
+      batch: preprocessed fields `[b, ...]`.
+      weight: 0 for rows that pad the last batch, else 1.
+      examples: their numbers.
+    """
+
+    batch: dict[str, jax.Array]
+    weight: np.ndarray
+    examples: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +49,9 @@ class Setting:
       config: the run's resolved config.
       data: `data(split) -> Task`.
       split: the split to judge on.
+      options: the config's section `evaluation`.
+      feature_network: what FID and KID compare, or None.
+      segmenter: what reads generated photographs for the FCN score, or None.
     """
 
     system: System
@@ -37,70 +60,258 @@ class Setting:
     config: Mapping[str, Any]
     data: Callable[[str], Task]
     split: str = "test"
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The config's section `evaluation`."""
-        return self.config["evaluation"]
+    options: Options = Options()
+    feature_network: FeatureNetwork | None = None
+    segmenter: Segmenter | None = None
 
     @property
     def batch_size(self) -> int:
         """Images that are processed together; never changes a figure."""
-        return int(self.options.get("batch_size") or 16)
+        return self.options.batch_size
 
     @functools.cached_property
     def key(self) -> jax.Array:
         return jax.random.key(STATIC_KEY)
 
-    def count(self, task: Task) -> int:
-        """How many examples of a task are used: `evaluation.num_examples`, or all."""
-        limit = self.options.get("num_examples")
-        return min(int(limit), task.num_examples) if limit else task.num_examples
+    def count(self, task: Task, limit: int | None = None) -> int:
+        """How many examples of a task are used: `limit`, or `evaluation.num_examples`.
 
-    def batches(
-        self, task: Task, count: int | None = None
-    ) -> Iterator[tuple[dict[str, jax.Array], np.ndarray]]:
-        """The task's examples in order, all batches of one size.
+        Raises:
+          UserError: if there is none.
+        """
+        if not task.num_examples:
+            raise UserError(f"the {task.split} split is empty: nothing to evaluate on")
+        limit = self.options.num_examples if limit is None else limit
+        return min(limit or task.num_examples, task.num_examples)
 
-        Yields:
-          A preprocessed batch, and `weight [b]`: 0 for rows that pad the last batch.
+    def batches(self, task: Task, count: int | None = None) -> Iterator[Rows]:
+        """Examples spread evenly over the task, in order, all batches of one size.
+
+        What preprocessing draws belongs to the example, whatever its batch.
+
+        Args:
+          task: whose examples.
+          count: how many; None is `count(task)`.
         """
         count = self.count(task) if count is None else count
-        if not count:
-            raise UserError(f"the {task.split} split is empty: nothing to evaluate on")
-        prepare = jax.jit(task.preprocess)
+        prepare = self._preprocess(task)
         for start in range(0, count, self.batch_size):
             rows = np.arange(start, start + self.batch_size)
-            raw = task.examples(np.minimum(rows, count - 1))
-            key = jax.random.fold_in(self.key, start)
-            yield prepare(raw, key), (rows < count).astype(np.float32)
+            index = spread(np.minimum(rows, count - 1), count, task.num_examples)
+            batch = prepare(task.examples(index), index)
+            yield Rows(batch, (rows < count).astype(np.float32), index)
 
-    def run(self, mode: str, **static: Any) -> Callable[..., dict[str, jax.Array]]:
-        """A mode, compiled: `run(inputs, key) -> outputs`.
+    @functools.cached_property
+    def _preprocess(self) -> Callable[[Task], Callable[..., dict[str, jax.Array]]]:
+        key = self.key
+
+        @functools.cache
+        def of(task: Task):
+            @jax.jit
+            @jax.vmap
+            def prepare(raw, index):
+                one = jax.tree.map(lambda x: x[None], raw)
+                batch = task.preprocess(one, jax.random.fold_in(key, index))
+                return jax.tree.map(lambda x: x[0], batch)
+
+            return prepare
+
+        return of
+
+    def run(
+        self, mode: str, outputs: Sequence[str] | None = None, **static: Any
+    ) -> Callable[[Mapping[str, Any], Any], dict[str, jax.Array]]:
+        """A mode, compiled: `run(inputs, index) -> outputs`.
+
+        What an example draws belongs to it, whatever its batch mates, except in a mode
+        whose result depends on those anyway.
 
         Args:
           mode: a name in `system.inference`.
-          **static: values of `Int` and `Choice` inputs; defaults where not given.
+          outputs: those that are wanted; None is all.
+          **static: values of `Int`, `Float` and `Choice` inputs; defaults where not
+            given.
         """
         declared: Mode = self.system.inference[mode]
         for name, spec in declared.inputs.items():
-            if hasattr(spec, "default"):
+            if isinstance(spec, Float | Int | Choice):
                 static.setdefault(name, spec.default)
         variables = {n: self.variables[n] for n in declared.networks}
+        wanted = None if outputs is None else tuple(outputs)
+        call = _compiled(self.system, mode, wanted, tuple(sorted(static.items())))
+        return lambda arrays, index: call(
+            variables, self.frozen, dict(arrays), self.key, np.asarray(index)
+        )
 
-        @jax.jit
-        def call(variables, frozen, arrays, key):
-            return declared.fn(variables, frozen, {**static, **arrays}, key)
+    def draw(
+        self, count: int, mode: str = "sample", output: str | None = None
+    ) -> Iterator[jax.Array]:
+        """`count` outputs of a mode that makes something of noise, in batches.
 
-        return lambda arrays, key: call(variables, self.frozen, arrays, key)
+        Latents come from their prior and the example's number; labels take turns. Where
+        batch mates matter (batch statistics), batches are as large as in training.
+
+        Args:
+          count: how many in all.
+          mode: a name in `system.inference`.
+          output: which one; None is the main one.
+        """
+        declared: Mode = self.system.inference[mode]
+        output = next(iter(declared.output)) if output is None else output
+        run = self.run(mode, (output,))
+        size = self.batch_size
+        if not declared.per_example:
+            size = int(self.config["training"]["batch_size"])
+        for start in range(0, count, size):
+            index = np.arange(start, start + size)
+            made = run(_draw_inputs(declared, self.key, index), index)[output]
+            yield made[: count - start]
+
+    def image_sets(self, references: Sequence[str] = ("reference",)) -> ImageSets:
+        """Empty sets for FID and KID, with what `evaluation.reference` knows.
+
+        Args:
+          references: the reference sets; where there are several, the file's name
+            carries theirs, `stats.npz` becoming `stats_b.npz`.
+        """
+        network, known = self.feature_network, {}
+        if network is not None and self.options.reference:
+            for name in references:
+                known[name] = fid.load_statistics(
+                    _own_file(self.options.reference, name, references),
+                    variant=network.variant,
+                    network_sha256=network.sha256,
+                )
+        return ImageSets(network, self.batch_size, known)
+
+    def distances(
+        self, sets: ImageSets, pairs: Mapping[str, Sequence[str]]
+    ) -> dict[str, float]:
+        """FID and KID, and the file that `evaluation.write_reference` asks for.
+
+        Args:
+          sets: what was gathered.
+          pairs: `{reference set: sets to judge}`.
+        """
+        figures: dict[str, float] = {}
+        for reference, judged in pairs.items():
+            figures |= image_sets.result(sets, reference, judged)
+        path = self.options.write_reference
+        if path and sets.network is not None:
+            for name in pairs:
+                fid.save_statistics(
+                    _own_file(path, name, list(pairs)),
+                    image_sets.statistics(sets, name),
+                )
+        return figures
+
+
+def spread(rows: np.ndarray, count: int, total: int) -> np.ndarray:
+    """Row r of `count` that lie evenly among `total` examples; all if they are equal.
+
+    Sources are often sorted by class, so the first examples would be of one.
+    """
+    return rows.astype(np.int64) * total // count
+
+
+def shuffled(examples: np.ndarray) -> np.ndarray:
+    """In a fixed random order, so that the first few are of all kinds."""
+    return examples[np.random.default_rng(STATIC_KEY).permutation(len(examples))]
+
+
+def _own_file(path: str, name: str, names: Sequence[str]) -> Path:
+    if len(names) == 1:
+        return Path(path)
+    whole = Path(path)
+    return whole.with_name(f"{whole.stem}_{name}{whole.suffix}")
+
+
+@functools.lru_cache(maxsize=32)  # a run evaluates again and again
+def _compiled(
+    system: System, mode: str, outputs: tuple[str, ...] | None, static: tuple
+) -> Callable[..., dict[str, jax.Array]]:
+    declared = system.inference[mode]
+
+    def chosen(variables, frozen, arrays, key):
+        made = declared.fn(variables, frozen, {**dict(static), **arrays}, key)
+        return made if outputs is None else {name: made[name] for name in outputs}
+
+    @jax.jit
+    def together(variables, frozen, arrays, key, index):
+        return chosen(variables, frozen, arrays, jax.random.fold_in(key, index[0]))
+
+    @jax.jit
+    def apart(variables, frozen, arrays, key, index):
+        def one(arrays, index):
+            alone = jax.tree.map(lambda x: x[None], arrays)
+            own_key = jax.random.fold_in(key, index)
+            made = chosen(variables, frozen, alone, own_key)
+            return jax.tree.map(lambda x: x[0], made)
+
+        return jax.vmap(one)(arrays, index)
+
+    return apart if declared.per_example else together
+
+
+def _draw_inputs(mode: Mode, key: jax.Array, index: np.ndarray) -> dict[str, Any]:
+    """Random latents and labels for a mode's inputs, by example."""
+    inputs: dict[str, Any] = {}
+    for i, (name, spec) in enumerate(mode.inputs.items()):
+        if isinstance(spec, Latent):
+            own = jax.random.fold_in(key, i)
+
+            def latent(n, own=own, spec=spec):
+                return draw_latent(spec.prior, jax.random.fold_in(own, n), (spec.size,))
+
+            inputs[name] = jax.vmap(latent)(index)
+        elif isinstance(spec, Labels):
+            inputs[name] = jnp.asarray(index % spec.count, jnp.int32)
+        elif not isinstance(spec, Float | Int | Choice):
+            raise ValueError(f"input {name!r} cannot be drawn")
+    return inputs
+
+
+def images_of(
+    setting: Setting, split: str, field: str, limit: int | None = None
+) -> np.ndarray:
+    """A field of a split's examples, `[n, ...]` on the host.
+
+    Args:
+      setting: whose data.
+      split: which split.
+      field: of the batch.
+      limit: how many at most; None is `evaluation.num_examples`.
+    """
+    task = setting.data(split)
+    count = setting.count(task, limit)
+    parts = [
+        np.asarray(rows.batch[field])[rows.weight > 0]
+        for rows in setting.batches(task, count)
+    ]
+    return np.concatenate(parts)
+
+
+def labels_of(task: Task, count: int) -> np.ndarray | None:
+    """The class numbers of the examples that `batches(task, count)` walks over.
+
+    Returns:
+      int `[count]`, or None if the source has no labels.
+    """
+    source = next(iter(task.streams.values())).source
+    field = source.fields.get("label")
+    if field is None or field.shape != ():
+        return None
+    values = source.column("label")
+    if values is None:  # as it lies on the disk
+        values = source.read(np.arange(len(source)), ["label"])["label"]
+    return np.asarray(values)[spread(np.arange(count), count, task.num_examples)]
 
 
 def mean_image(setting: Setting, field: str, limit: int = 1000) -> jax.Array:
     """The mean training image `[1, h, w, c]`: what predicts without looking."""
     task = setting.data("train")
-    total, seen = jnp.zeros(()), 0.0
-    for batch, weight in setting.batches(task, min(limit, task.num_examples)):
-        weight = jnp.asarray(weight)
-        total += jnp.einsum("b...,b->...", batch[field], weight)
-        seen += float(weight.sum())
-    return (total / seen)[None]
+    total, seen = 0.0, 0.0
+    for rows in setting.batches(task, min(limit, setting.count(task, 0))):
+        kept = np.asarray(rows.batch[field], np.float64)[rows.weight > 0]
+        total, seen = total + kept.sum(axis=0), seen + len(kept)
+    return jnp.asarray(total / seen, jnp.float32)[None]

@@ -1,13 +1,17 @@
-"""Protocols of image-to-image translation, where the true image is known."""
+"""Protocols of image-to-image translation, with and without a known true image."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.evaluation import per_image, pixel, psnr, ssim
+from jaxgan.evaluation import image_sets, per_image, pixel, psnr, ssim
+from jaxgan.evaluation.protocols import label_maps
 from jaxgan.evaluation.protocols.setting import Setting, mean_image
+from jaxgan.ops import color
 
 
 def paired(setting: Setting) -> dict[str, float]:
@@ -19,28 +23,35 @@ def paired(setting: Setting) -> dict[str, float]:
 
     Returns:
       `l1` (in [-1, 1]), `psnr` (dB, 8-bit), `ssim`, and `l1/<baseline>`,
-      `psnr/<baseline>`, `ssim/<baseline>`.
+      `psnr/<baseline>`, `ssim/<baseline>`; with a feature network FID and KID against
+      the true images; with `evaluation.palette` segmentation scores.
     """
     task = setting.data(setting.split)
-    translate = setting.run(
-        "translate", sampling=setting.options.get("sampling") or "paper"
-    )
+    translate = setting.run("translate", ("image",), sampling=setting.options.sampling)
     mean = mean_image(setting, "b")
-    acc = per_image.PerImage()
-    for i, (batch, weight) in enumerate(setting.batches(task)):
-        truth = batch["b"]
-        key = jax.random.fold_in(setting.key, i)
+    acc, sets = per_image.PerImage(), setting.image_sets()
+    maps = label_maps.start(setting, "a", "b")
+    judged: list[str] = []
+    for batch, weight, index in setting.batches(task):
+        condition, truth = batch["a"], batch["b"]
         shown = {
-            "": translate({"image": batch["a"]}, key)["image"],
+            "": translate({"image": condition}, index)["image"],
             "/mean_image": jnp.broadcast_to(mean, truth.shape),
         }
-        if batch["a"].shape == truth.shape:
-            shown["/copy_of_input"] = batch["a"]
-        values = {}
+        if condition.shape == truth.shape:
+            shown["/copy_of_input"] = condition
         for name, image in shown.items():
-            values |= _compare(image, truth, name)
-        acc = per_image.update(acc, values, weight)
-    return _figures(acc)
+            acc = per_image.update(acc, compare(image, truth, name), weight)
+        judged = [n for n in shown if n != "/mean_image"]  # it has no covariance
+        pictures = {n: picture(shown[n], condition) for n in judged}
+        pictures["reference"] = picture(truth, condition)
+        sets = image_sets.update(sets, pictures, weight)
+        maps = label_maps.update(maps, shown, condition, truth, weight)
+    return {
+        **figures(acc),
+        **setting.distances(sets, {"reference": judged}),
+        **label_maps.result(maps),
+    }
 
 
 def unpaired(setting: Setting) -> dict[str, float]:
@@ -48,39 +59,87 @@ def unpaired(setting: Setting) -> dict[str, float]:
 
     Where example i shows the same scene in both domains (`evaluation.paired`), the
     truth is known and each translation is held against it, beside a copy of the input.
+    The mean training image stands beside the cycles. The smaller domain is not counted
+    twice.
 
     Returns:
       `l1/cycle_a`, `l1/cycle_b`; with a truth `l1/a_to_b`, `l1/a_to_b/copy_of_input`
-      and the same for `psnr`, `ssim` and `b_to_a`.
+      and the same for `psnr`, `ssim` and `b_to_a`; with a feature network FID and KID
+      of each direction against real images; with `evaluation.palette` and a truth
+      segmentation scores.
     """
     task = setting.data(setting.split)
-    acc = per_image.PerImage()
     runs = {d: setting.run(f"reconstruct_{d}") for d in ("a", "b")}
-    for batch, weight in setting.batches(task):
-        values = {}
+    means = {d: mean_image(setting, d) for d in ("a", "b")}
+    lengths = {d: len(task.streams[d].source) for d in ("a", "b")}
+    is_paired = setting.options.paired
+    acc, sets = per_image.PerImage(), setting.image_sets(("a", "b"))
+    maps = {
+        f"/{start}_to_{end}": label_maps.start(setting, start, end, is_paired)
+        for start, end in (("a", "b"), ("b", "a"))
+    }
+    for batch, weight, index in setting.batches(task):
         for start, end in (("a", "b"), ("b", "a")):
-            out = runs[start]({"image": batch[start]}, setting.key)
-            cycle = pixel.l1(out["reconstruction"], batch[start])
-            values[f"l1/cycle_{start}"] = cycle
-            if setting.options.get("paired"):
-                name = f"/{start}_to_{end}"
-                values |= _compare(out["translation"], batch[end], name)
-                values |= _compare(batch[start], batch[end], f"{name}/copy_of_input")
-        acc = per_image.update(acc, values, weight)
-    return _figures(acc)
+            # The index goes on where the smaller domain has ended.
+            own = weight * (index < lengths[start])
+            real, name = batch[start], f"/{start}_to_{end}"
+            out = runs[start]({"image": real}, index)
+            mean = jnp.broadcast_to(means[start], real.shape)
+            values = {
+                f"l1/cycle_{start}": pixel.l1(out["reconstruction"], real),
+                f"l1/cycle_{start}/mean_image": pixel.l1(mean, real),
+            }
+            fake = out["translation"]
+            gathered = {name: fake, f"{name}/copy_of_input": real}
+            sets = image_sets.update(sets, gathered, own)
+            if is_paired:
+                values |= compare(fake, batch[end], name)
+                values |= compare(real, batch[end], f"{name}/copy_of_input")
+                shown = {"": fake, "/copy_of_input": real}
+                maps[name] = label_maps.update(maps[name], shown, real, batch[end], own)
+            acc = per_image.update(acc, values, own)
+    # The inputs of one direction are the real images that the other is held against.
+    real = {"a": "/a_to_b/copy_of_input", "b": "/b_to_a/copy_of_input"}
+    sets = image_sets.alias(sets, real)
+    found = setting.distances(
+        sets,
+        {
+            "b": ["/a_to_b", "/a_to_b/copy_of_input"],
+            "a": ["/b_to_a", "/b_to_a/copy_of_input"],
+        },
+    )
+    scores = {
+        f"{key}{name}{rest}": value
+        for name, one in maps.items()
+        for key, rest, value in label_maps.parts(label_maps.result(one))
+    }
+    return {**figures(acc), **found, **scores}
 
 
-def _compare(images: jax.Array, truth: jax.Array, name: str) -> dict[str, np.ndarray]:
+def compare(
+    images: jax.Array, truth: jax.Array, name: str
+) -> dict[str, np.ndarray | jax.Array]:
+    """L1, PSNR and SSIM of each image, `name` behind the metric's."""
     return {
-        f"l1{name}": np.asarray(pixel.l1(images, truth)),
-        f"psnr{name}": np.asarray(psnr.psnr(images, truth)),
-        f"ssim{name}": np.asarray(ssim.ssim(images, truth)),
+        f"l1{name}": pixel.l1(images, truth),
+        f"psnr{name}": psnr.psnr(images, truth),
+        f"ssim{name}": ssim.ssim(images, truth),
     }
 
 
-def _figures(acc: per_image.PerImage) -> dict[str, float]:
-    """Means, with one count of samples for all."""
-    row = per_image.result(acc)
-    counts = {v for k, v in row.items() if k.endswith("/num_samples")}
-    figures = {k: v for k, v in row.items() if not k.endswith("/num_samples")}
-    return {**figures, "num_samples": max(counts)}
+def picture(image: jax.Array, condition: jax.Array) -> jax.Array:
+    """What is seen: colour without lightness is joined to the condition's."""
+    if image.shape[-1] != 2:
+        return image
+    lab = color.denormalize_lab(condition, image)
+    return 2.0 * color.lab_to_rgb(lab) - 1.0
+
+
+def figures(acc: per_image.PerImage) -> dict[str, float]:
+    """Means over images, with one count of samples for all that agree."""
+    row: Mapping[str, float] = per_image.result(acc)
+    counts = {k: v for k, v in row.items() if k.endswith("/num_samples")}
+    largest = max(counts.values())
+    same = {k for k, v in counts.items() if v == largest}
+    kept = {k: v for k, v in row.items() if k not in same}
+    return {**kept, "num_samples": largest}

@@ -1,0 +1,113 @@
+"""The network whose features FID and KID compare, and where its weights come from."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxgan.core.errors import UserError
+from jaxgan.evaluation import features, fid
+from jaxgan.evaluation.options import FEATURES, Options
+from jaxgan.pretrained import InceptionV3, Tap, loading
+
+_INCEPTION = InceptionV3(taps=("pool3",))
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureNetwork:
+    """A feature network with its weights.
+
+    Attributes:
+      network: `network(params, images) -> [b, d]` over uint8 RGB.
+      params: its weights.
+      variant: the name of its figures, `fid/<variant>`.
+      sha256: of the weights' file.
+      is_random: whether the weights are random; its figures compare with no others.
+    """
+
+    network: features.Network
+    params: Any
+    variant: str
+    sha256: str
+    is_random: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """What the names of all its figures begin with."""
+        return "random_" if self.is_random else ""
+
+
+def load(options: Options, pretrained: Mapping[str, Any]) -> FeatureNetwork | None:
+    """The network that `evaluation.features` names; None for `none`.
+
+    Args:
+      options: the section `evaluation`.
+      pretrained: the section `pretrained`: `{name: file or "random"}`.
+
+    Raises:
+      UserError: if the weights are missing, damaged, or random without leave.
+    """
+    if options.features == "none":
+        return None
+    name = FEATURES[options.features]
+    source = pretrained.get(name)
+    _refuse_random(options, name, source)
+    return _load(name, source, options.fid_variant)
+
+
+def require(options: Options, pretrained: Mapping[str, Any]) -> None:
+    """Makes sure that `load` will find what it needs, without loading it.
+
+    Raises:
+      UserError: as `load`, and if the folder of `write_reference` is missing.
+    """
+    if options.features == "none":
+        return
+    name = FEATURES[options.features]
+    source = pretrained.get(name)
+    _refuse_random(options, name, source)
+    try:
+        loading.require(name, source, network=_INCEPTION)
+    except UserError as error:
+        raise UserError(f"FID and KID: {error}") from error
+    path = options.write_reference
+    if path and not Path(path).parent.is_dir():
+        raise UserError(f"evaluation.write_reference={path}: there is no such folder")
+
+
+def provenance(options: Options, network: FeatureNetwork | None) -> dict[str, Any]:
+    """What a row says of its feature network: name, variant, weights, reference."""
+    if network is None:
+        return {}
+    row = {
+        "features": options.features,
+        "features/variant": network.variant,
+        "features/sha256": network.sha256,
+    }
+    if options.reference:
+        row["features/reference"] = options.reference
+    return row
+
+
+def _refuse_random(options: Options, name: str, source: Any) -> None:
+    if source == loading.RANDOM and not options.allow_random_features:
+        raise UserError(
+            f"pretrained.{name}=random: FID and KID of random features compare with no "
+            "published figure; pass --allow_random_features to have them as "
+            "random_fid and random_kid"
+        )
+
+
+@functools.lru_cache(maxsize=1)  # a run evaluates again and again
+def _load(name: str, source: Any, variant: str) -> FeatureNetwork:
+    weights = loading.load_weights(name, source, network=_INCEPTION)
+    return FeatureNetwork(
+        fid.Preprocessed(Tap(_INCEPTION, "pool3"), variant),
+        weights,
+        variant,
+        weights.sha256,
+        weights.is_random,
+    )

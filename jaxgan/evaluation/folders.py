@@ -1,0 +1,165 @@
+"""Two folders of images against each other, whatever made them.
+
+PSNR, SSIM and L1 where the files' names agree, FID and KID with a feature network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from jaxgan.core.errors import UserError
+from jaxgan.data.files import Files, open_files
+from jaxgan.data.pictures import Picture, Unusable, convert, decode
+from jaxgan.evaluation import fid, image_sets, per_image, pixel, psnr, ssim
+from jaxgan.evaluation.feature_network import FeatureNetwork
+from jaxgan.evaluation.image_sets import ImageSets
+from jaxgan.evaluation.options import Options
+
+
+def compare_folders(
+    images_a: str,
+    images_b: str | None,
+    options: Options | None = None,
+    network: FeatureNetwork | None = None,
+) -> dict[str, float]:
+    """The figures of the images in one folder, held against those of another.
+
+    Args:
+      images_a: the folder (or `archive.zip`) to judge; folders below count too.
+      images_b: the truth, or None where `options.reference` has its statistics.
+      options: `num_examples`, `batch_size`, `reference`, `write_reference`.
+      network: for FID and KID.
+
+    Returns:
+      `psnr`, `ssim`, `l1` (in [-1, 1]) and `num_pairs` if all files of the first have
+      a namesake in the second; FID and KID with a network.
+
+    Raises:
+      UserError: if nothing can be compared, a file is broken, or namesakes differ in
+        size.
+    """
+    options = options or Options()
+    first = _open(images_a)
+    second = _open(images_b) if images_b else None
+    pairs = _namesakes(first, second) if second else {}
+    known = {}
+    if network is not None and options.reference:
+        known["reference"] = fid.load_statistics(
+            options.reference,
+            variant=network.variant,
+            network_sha256=network.sha256,
+        )
+    only_writes = not second and not known and bool(options.write_reference)
+    if network is None and not second:
+        raise UserError("there is nothing to compare with: pass --images_b=FOLDER")
+    if network is None and not pairs:
+        raise UserError(
+            f"{images_a} and {images_b} do not hold files of the same names, so images "
+            "cannot be compared one by one; pass --features=inception for FID and KID, "
+            "or name the files alike"
+        )
+    if not second and not known and not only_writes:
+        raise UserError(
+            "there is nothing to compare with: pass --images_b=FOLDER or "
+            "--reference=stats.npz"
+        )
+    row = _one_by_one(first, second, pairs, options) if pairs and second else {}
+    if network is None:
+        return row
+    sets = ImageSets(network, options.batch_size, known)
+    if only_writes:
+        sets = _gather(sets, "reference", first, options)
+        row["num_reference"] = len(image_sets.joined(sets, "reference"))
+    else:
+        sets = _gather(sets, "", first, options)
+        if second and not known:
+            sets = _gather(sets, "reference", second, options)
+        row |= image_sets.result(sets, "reference")
+    if options.write_reference:
+        statistics = image_sets.statistics(sets, "reference")
+        fid.save_statistics(options.write_reference, statistics)
+    return row
+
+
+def _open(path: str) -> Files:
+    archive = path.partition("!/")[0]
+    if not Path(archive).expanduser().exists():
+        raise UserError(f"{path}: there is no such folder or archive of images")
+    return open_files("zip" if archive.lower().endswith(".zip") else "folder", path)
+
+
+def _namesakes(first: Files, second: Files) -> dict[str, str]:
+    """`{name: name}` if every file of the first has one in the second, else nothing.
+
+    Suffixes may differ; so may folders, as long as names do not repeat.
+    """
+    for key in (_without_suffix, lambda name: PurePosixPath(name).stem):
+        theirs = {key(name): name for name in second.names}
+        ours = {key(name): name for name in first.names}
+        unique = len(theirs) == len(second.names) and len(ours) == len(first.names)
+        if unique and ours.keys() <= theirs.keys():
+            return {ours[k]: theirs[k] for k in ours}
+    return {}
+
+
+def _without_suffix(name: str) -> str:
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
+def _some(names: Sequence[str], options: Options) -> list[str]:
+    """At most `num_examples`, evenly spread."""
+    count = min(options.num_examples or len(names), len(names))
+    return [names[i * len(names) // count] for i in range(count)]
+
+
+def _one_by_one(
+    first: Files, second: Files, pairs: Mapping[str, str], options: Options
+) -> dict[str, float]:
+    acc = per_image.PerImage()
+    chosen = _some(list(pairs), options)
+    for name in chosen:
+        image, truth = _read(first, name), _read(second, pairs[name])
+        channels = max(image.shape[-1], truth.shape[-1])
+        image, truth = convert(image, channels), convert(truth, channels)
+        if image.shape != truth.shape:
+            raise UserError(
+                f"{first.name}/{name} is {_size(image)}, but {second.name}/"
+                f"{pairs[name]} is {_size(truth)}: images of one name must be of one "
+                "size"
+            )
+        image, truth = image[None], truth[None]
+        values = {
+            "psnr": psnr.psnr(image, truth),
+            "ssim": ssim.ssim(image, truth),
+            "l1": pixel.l1(image, truth),
+        }
+        acc = per_image.update(acc, values)
+    row = per_image.result(acc)
+    kept = {k: v for k, v in row.items() if not k.endswith("/num_samples")}
+    return {**kept, "num_pairs": len(chosen)}
+
+
+def _gather(sets: ImageSets, name: str, files: Files, options: Options) -> ImageSets:
+    """Adds the pictures of a folder, as many at a time as are of one size."""
+    batch: list[Picture] = []
+    for file in _some(files.names, options):
+        picture = convert(_read(files, file), 3)
+        changes = bool(batch) and picture.shape != batch[0].shape
+        if changes or len(batch) == options.batch_size:
+            sets, batch = image_sets.update(sets, {name: np.stack(batch)}), []
+        batch.append(picture)
+    return image_sets.update(sets, {name: np.stack(batch)})
+
+
+def _read(files: Files, name: str) -> Picture:
+    try:
+        return decode(files.read(name))
+    except (Unusable, OSError) as error:
+        raise UserError(f"{files.name}/{name}: {error}; repair or remove it") from error
+
+
+def _size(image: np.ndarray) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"

@@ -1,0 +1,170 @@
+"""FID and KID between several sets of images, gathered while a protocol runs.
+
+Features of every set are kept on the host (410 MB for 50,000 images), because KID draws
+subsets of them; moments are float64. Reference statistics from a file serve FID alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from jaxgan.core.errors import UserError
+from jaxgan.evaluation import features, fid, frechet
+from jaxgan.evaluation.feature_network import FeatureNetwork
+from jaxgan.evaluation.images import AnyArray, AnyImage
+from jaxgan.evaluation.kid import kid
+
+_BLOCK = 8192  # rows whose float64 copy exists at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSets:
+    """Features of named sets of images; gathers nothing without a network.
+
+    Attributes:
+      network: what computes them, or None.
+      batch_size: images a compiled call.
+      known: statistics of reference sets that need no images.
+      rows: `{set: features}` in the order of arrival.
+    """
+
+    network: FeatureNetwork | None = None
+    batch_size: int = 64
+    known: Mapping[str, fid.Statistics] = dataclasses.field(default_factory=dict)
+    rows: Mapping[str, tuple[Float[np.ndarray, "n d"], ...]] = dataclasses.field(
+        default_factory=dict
+    )
+
+
+def update(
+    acc: ImageSets,
+    images: Mapping[str, AnyImage],
+    weight: Shaped[AnyArray, " b"] | None = None,
+) -> ImageSets:
+    """Adds a batch to some sets.
+
+    Args:
+      acc: what was gathered so far.
+      images: `{set: batch}`, uint8 or float in [-1, 1], grey or RGB.
+      weight: 1 for images that count, 0 for padding; None counts all.
+
+    Raises:
+      UserError: for images that are neither grey nor RGB, or not finite.
+    """
+    if acc.network is None:
+        return acc
+    rows = dict(acc.rows)
+    for name, batch in images.items():
+        if name in acc.known:
+            continue
+        kept = np.asarray(batch)
+        if weight is not None:
+            kept = kept[np.asarray(weight) > 0]
+        if len(kept):
+            found = features.collect(
+                acc.network.network,
+                acc.network.params,
+                [_rgb(kept)],
+                batch_size=acc.batch_size,
+            )
+            rows[name] = (*rows.get(name, ()), found)
+    return dataclasses.replace(acc, rows=rows)
+
+
+def merge(a: ImageSets, b: ImageSets) -> ImageSets:
+    """The union, the images of `a` first."""
+    names = dict.fromkeys((*a.rows, *b.rows))
+    rows = {name: (*a.rows.get(name, ()), *b.rows.get(name, ())) for name in names}
+    return dataclasses.replace(a, rows=rows)
+
+
+def alias(acc: ImageSets, names: Mapping[str, str]) -> ImageSets:
+    """Gives sets further names, `{new: old}`."""
+    rows = {new: acc.rows[old] for new, old in names.items() if old in acc.rows}
+    return dataclasses.replace(acc, rows={**acc.rows, **rows})
+
+
+def result(
+    acc: ImageSets, reference: str, sets: Sequence[str] = ("",)
+) -> dict[str, float]:
+    """FID and KID of some sets against a reference set.
+
+    Args:
+      acc: what was gathered.
+      reference: the name of the reference set.
+      sets: names of the sets to judge, which end the names of their figures.
+
+    Returns:
+      `{fid/<variant><set>, kid/<variant><set>, .../std, .../num_samples,
+      .../num_reference, ...}`, all with `random_` in front if the weights are random;
+      nothing without a network, and no KID where only statistics are known.
+
+    Raises:
+      UserError: with fewer than two images in a set.
+    """
+    network = acc.network
+    if network is None:
+        return {}
+    truth = statistics(acc, reference)
+    figures: dict[str, float] = {}
+    for name in sets:
+        found = joined(acc, name)
+        for key, value in fid.result(moments(found), truth).items():
+            kind, _, rest = key.removeprefix("fid/").partition("/")
+            figures[f"fid/{kind}{name}{'/' if rest else ''}{rest}"] = value
+        if reference in acc.known:
+            continue
+        for key, value in kid(found, joined(acc, reference)).items():
+            figures[f"kid/{network.variant}{name}{key.removeprefix('kid')}"] = value
+    return {network.prefix + key: value for key, value in figures.items()}
+
+
+def statistics(acc: ImageSets, name: str) -> fid.Statistics:
+    """The statistics of a set: those of the file, or of its images."""
+    if acc.network is None:
+        raise ValueError("there is no feature network")
+    if name in acc.known:
+        return acc.known[name]
+    return fid.statistics(
+        moments(joined(acc, name)),
+        variant=acc.network.variant,
+        network_sha256=acc.network.sha256,
+    )
+
+
+def joined(acc: ImageSets, name: str) -> Float[np.ndarray, "n d"]:
+    """The features of a set.
+
+    Raises:
+      UserError: if it holds no image.
+    """
+    if name not in acc.rows:
+        raise UserError("FID and KID need images, but a set of them is empty")
+    return np.concatenate(acc.rows[name])
+
+
+def moments(rows: Float[np.ndarray, "n d"]) -> frechet.Moments:
+    """Moments in float64, block by block."""
+    blocks = (rows[i : i + _BLOCK] for i in range(0, len(rows), _BLOCK))
+    return functools.reduce(frechet.merge, map(frechet.from_features, blocks))
+
+
+def _rgb(images: Any) -> Any:
+    """Grey images as RGB."""
+    if images.shape[-1] == 3:
+        return images
+    if images.shape[-1] != 1:
+        raise UserError(
+            f"FID and KID need grey or RGB images, got {images.shape[-1]} channels: "
+            "set evaluation.features=none"
+        )
+    repeat = jnp.repeat if isinstance(images, jax.Array) else np.repeat
+    return repeat(images, 3, axis=-1)

@@ -1,0 +1,97 @@
+"""The keys of a config's `evaluation` section."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxgan.core.errors import UserError, did_you_mean, one_of
+from jaxgan.evaluation.fid import VARIANTS
+
+FEATURES = {"inception": "inception_fid"}  # a choice: the pretrained network's name
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is judged, and how. A config states what departs from these defaults.
+
+    Attributes:
+      num_examples: examples of the split at most, spread evenly over it; 0 is all.
+      batch_size: images that are processed together; never changes a figure.
+      source: judge on all of this `data.source` instead of a split of the run's data
+        (single images and voxels only).
+      features: `inception` adds FID and KID; its weights are
+        `pretrained.inception_fid`.
+      fid_variant: the preprocessing in front of the feature network, a key of
+        `jaxgan.evaluation.fid.VARIANTS`.
+      reference: FID against the statistics in this .npz instead of the data's images.
+      write_reference: keep the statistics of the reference images in this .npz.
+      allow_random_features: accept `pretrained.inception_fid=random`; its figures are
+        called `random_...`.
+      num_samples: images or shapes that a generator draws; 0 is as many as there are
+        examples to judge on.
+      num_training: training examples at most, for references and neighbours.
+      num_probe: labelled training examples for the linear probe; 0 leaves it out.
+      sampling: of pix2pix: `paper`, `eval` or `deterministic`.
+      paired: in unpaired translation, example i shows one scene in both domains.
+      palette: the classes' colours `((r, g, b), ...)` in pictures of label maps, or
+        `cityscapes`, or `data` for maps that `data.palette_a` or `palette_b` colours.
+      ignored_colours: colours of unlabelled regions.
+      labels_in: the domain that shows label maps, `a` or `b`.
+      crops: super-resolution of crops of `data.image_size` instead of whole images.
+      masks: kinds of holes, keys of `jaxgan.ops.masks.HOLE_MASKS`.
+    """
+
+    num_examples: int = 0
+    batch_size: int = 16
+    source: str | None = None
+    features: str = "none"
+    fid_variant: str = "clean"
+    reference: str | None = None
+    write_reference: str | None = None
+    allow_random_features: bool = False
+    num_samples: int = 0
+    num_training: int = 10_000
+    num_probe: int = 1000
+    sampling: str = "paper"
+    paired: bool = False
+    palette: str | Sequence[Sequence[int]] | None = None
+    ignored_colours: Sequence[Sequence[int]] = ()
+    labels_in: str = "b"
+    crops: bool = False
+    masks: Sequence[str] = ("center", "pattern", "random", "half")
+
+    def __post_init__(self):
+        one_of(self.features, ("none", *FEATURES), "evaluation.features")
+        one_of(self.fid_variant, VARIANTS, "evaluation.fid_variant")
+        one_of(self.labels_in, ("a", "b"), "evaluation.labels_in")
+        if self.batch_size < 1:
+            raise UserError(f"evaluation.batch_size is {self.batch_size}: at least 1")
+        least = {"num_examples": 0, "num_samples": 0, "num_training": 2, "num_probe": 0}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise UserError(
+                    f"evaluation.{name} is {getattr(self, name)}: at least {low}"
+                )
+        if self.features == "none" and (self.reference or self.write_reference):
+            raise UserError(
+                "reference statistics are those of a feature network: set "
+                "evaluation.features=inception"
+            )
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> Options:
+        """The options of a config's section; None is the default.
+
+        Raises:
+          UserError: for an unknown key, with the nearest one, or an impossible value.
+        """
+        known = [f.name for f in dataclasses.fields(cls)]
+        for key in section:
+            if key not in known:
+                raise UserError(
+                    f"unknown config key 'evaluation.{key}'{did_you_mean(key, known)}; "
+                    f"known: {', '.join(known)}"
+                )
+        return cls(**{k: v for k, v in section.items() if v is not None})

@@ -1,0 +1,235 @@
+"""Protocols of generators that draw images from noise.
+
+Samples stand beside two other sets of images: `gaussian_pixels`, every pixel drawn by
+itself from its mean and deviation in training, and real ones, which show how good a
+figure can be.
+
+References:
+    Goodfellow et al., "Generative Adversarial Nets", 2014, section 5 (Parzen windows).
+    Radford, Metz, Chintala, "Unsupervised Representation Learning with Deep
+    Convolutional Generative Adversarial Networks", 2016, section 5 (classification),
+    and the authors' code (nearest neighbours).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from jaxgan.core.errors import UserError
+from jaxgan.evaluation import (
+    diversity,
+    histogram,
+    image_sets,
+    memorisation,
+    parzen,
+)
+from jaxgan.evaluation.image_sets import ImageSets
+from jaxgan.evaluation.images import to_uint8
+from jaxgan.evaluation.protocols import probe
+from jaxgan.evaluation.protocols.setting import Setting, images_of, shuffled
+
+_GAUSSIAN = 1  # branch of the key
+_DIVERSITY = 256  # images; their pairs cost more than all else
+_NEAREST = 1000  # queries
+
+
+@dataclasses.dataclass(frozen=True)
+class Sets:
+    """The sets of images that are compared, on the host, float in [-1, 1] or uint8.
+
+    Attributes:
+      samples: the generator's.
+      gaussian_pixels: noise with the moments of each pixel in training.
+      training: training images, at most `evaluation.num_training`.
+      held_out: real images of the split that is judged on.
+    """
+
+    samples: Shaped[np.ndarray, "n h w c"]
+    gaussian_pixels: Shaped[np.ndarray, "n h w c"]
+    training: Shaped[np.ndarray, "t h w c"]
+    held_out: Shaped[np.ndarray, "m h w c"]
+
+
+def gan(setting: Setting) -> dict[str, float]:
+    """The first GAN: log-likelihood of the test set under a Parzen window.
+
+    The window's width is chosen on validation images. In the scale `contrast` real
+    images are brought to where samples are shown: less their mean, over their greatest
+    absolute value.
+
+    Returns:
+      `parzen` (nats) with standard error, width and counts, `nearest_training`,
+      `memorisation/...`, all with baselines; FID and KID with a feature network.
+    """
+    system: Any = setting.system
+    shown = _as_samples if system.pixels == "contrast" else np.asarray
+    features = setting.image_sets()
+    sets = _sets(setting, shown)
+    validation = shown(images_of(setting, "validation", "image", parzen.NUM_VALIDATION))
+    row: dict[str, float] = {}
+    candidates = {
+        "": sets.samples,
+        "/training_images": sets.training[: len(sets.samples)],
+        "/gaussian_pixels": sets.gaussian_pixels,
+    }
+    for name, images in candidates.items():
+        found = parzen.parzen(_unit(images), _unit(validation), _unit(sets.held_out))
+        if name:
+            kept = ("parzen", "parzen/sigma", "parzen/num_samples")
+            found = {key: found[key] for key in kept}
+        for key, value in found.items():
+            row[key.replace("parzen", f"parzen{name}", 1)] = value
+    return {**row, **_neighbours(sets), **_distances(setting, features, sets)}
+
+
+def dcgan(setting: Setting) -> dict[str, float]:
+    """DCGAN: colours, diversity, memorisation, and the discriminator's features.
+
+    Returns:
+      `colour_l1` (0 to 2, against training images), `diversity` (mean L1 between two
+      samples, in [-1, 1]), `nearest_training`, `memorisation/...`, all with baselines;
+      `probe/accuracy` where the data has labels; FID and KID with a feature network.
+    """
+    examples, features = probe.examples(setting, "image"), setting.image_sets()
+    sets = _sets(setting, lambda real: real, to_uint8)
+    truth = _histogram(setting, sets.training)
+    beside = {
+        "": sets.samples,
+        "/gaussian_pixels": sets.gaussian_pixels,
+        "/real_images": sets.held_out,
+    }
+    row = {
+        f"colour_l1{name}": histogram.distance(_histogram(setting, images), truth)
+        for name, images in beside.items()
+    }
+    for name, images in beside.items():
+        few = memorisation.flatten(images[:_DIVERSITY])[None]
+        row[f"diversity{name}"] = float(diversity.mean_pairwise_l1(few)[0])
+    row |= _neighbours(sets) | _distances(setting, features, sets)
+    row |= {"num_samples": len(sets.samples), "num_training": len(sets.training)}
+    if examples is not None and "features" in setting.system.inference:
+        row |= probe.probe(setting, "features", examples)
+    return row
+
+
+def _as_samples(images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n h w c"]:
+    """Real images as the samples of a generator in the scale `contrast` are shown."""
+    images = images - images.mean(axis=(1, 2, 3), keepdims=True)
+    greatest = np.abs(images).max(axis=(1, 2, 3), keepdims=True)
+    return images / np.maximum(greatest, 1e-8)
+
+
+def _sets(
+    setting: Setting,
+    shown: Callable[[Any], Any],
+    keep: Callable[[Any], Any] = np.asarray,
+) -> Sets:
+    """All sets; real images as `shown`, and every set as `keep` makes it."""
+    limit = setting.options.num_training
+    held_out = shown(shuffled(images_of(setting, setting.split, "image")))
+    training = shown(shuffled(images_of(setting, "train", "image", limit)))
+    count = setting.options.num_samples or len(held_out)
+    if min(len(held_out), len(training), count) < 2:
+        raise UserError(
+            "a generator is judged on two images or more: raise "
+            "evaluation.num_examples and evaluation.num_samples"
+        )
+    samples = np.concatenate([np.asarray(x) for x in setting.draw(count)])
+    if not np.isfinite(samples).all():
+        raise UserError(
+            "samples hold NaN or infinity: the generator has diverged; evaluate an "
+            "earlier checkpoint with --step"
+        )
+    noise = np.concatenate(list(_gaussian(setting, training, count)))
+    return Sets(keep(samples), keep(noise), keep(training), keep(held_out))
+
+
+def _gaussian(
+    setting: Setting, training: np.ndarray, count: int
+) -> Iterator[np.ndarray]:
+    mean, deviation = training.mean(axis=0), training.std(axis=0)
+    key = jax.random.fold_in(setting.key, _GAUSSIAN)
+
+    @jax.jit
+    @jax.vmap
+    def draw(index):
+        normal = jax.random.normal(jax.random.fold_in(key, index), mean.shape)
+        return jnp.clip(mean + deviation * normal, -1.0, 1.0)
+
+    for start in range(0, count, setting.batch_size):
+        images = draw(np.arange(start, start + setting.batch_size))
+        yield np.asarray(images)[: count - start]
+
+
+def _unit(images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
+    """Flat, in [0, 1]."""
+    return (images.reshape(len(images), -1) + 1.0) / 2.0
+
+
+def _histogram(setting: Setting, images: Shaped[np.ndarray, "n h w c"]) -> np.ndarray:
+    acc = histogram.empty(images.shape[-1])
+    for start in range(0, len(images), setting.batch_size):
+        acc = histogram.update(acc, images[start : start + setting.batch_size])
+    return acc
+
+
+def _neighbours(sets: Sets) -> dict[str, float]:
+    """How near samples lie to training images, and held-out images to samples.
+
+    Samples that copy training images are much nearer to them than held-out images
+    are; a generator that covers the data comes near to held-out images.
+    """
+    row = {
+        f"nearest_training{name}": _nearest(images[:_NEAREST], sets.training)
+        for name, images in (
+            ("", sets.samples),
+            ("/real_images", sets.held_out),
+            ("/gaussian_pixels", sets.gaussian_pixels),
+        )
+    }
+    queries = sets.held_out[:_NEAREST]
+    drawn = len(sets.samples)
+    counts = tuple(n for n in memorisation.COUNTS if n <= drawn) or (drawn,)
+    candidates = {
+        "": sets.samples,
+        "/training_images": sets.training,
+        "/gaussian_pixels": sets.gaussian_pixels,
+    }
+    for name, images in candidates.items():
+        reached = tuple(n for n in counts if n <= len(images))
+        if not reached:
+            continue
+        found = memorisation.memorisation(queries, [images], counts=reached)
+        held_out = found.pop("memorisation/num_validation")
+        row |= {f"{key}{name}": value for key, value in found.items()}
+        row["memorisation/num_validation"] = held_out
+    return row
+
+
+def _nearest(queries: np.ndarray, images: np.ndarray) -> float:
+    """Mean L2 in [-1, 1] to the nearest image."""
+    flat = memorisation.flatten(queries)
+    acc = memorisation.update(
+        memorisation.empty(len(queries)), flat, memorisation.flatten(images)
+    )
+    return float(acc.distance.mean())
+
+
+def _distances(setting: Setting, acc: ImageSets, sets: Sets) -> dict[str, float]:
+    """FID and KID against training images."""
+    named = {
+        "reference": sets.training,
+        "": sets.samples,
+        "/gaussian_pixels": sets.gaussian_pixels,
+        "/real_images": sets.held_out,
+    }
+    acc = image_sets.update(acc, named)
+    judged = [name for name in named if name != "reference"]
+    return setting.distances(acc, {"reference": judged})

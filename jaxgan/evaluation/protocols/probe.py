@@ -1,0 +1,121 @@
+"""Linear probe of a system's features, beside raw pixels and the largest class."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from jaxgan.core.errors import UserError
+from jaxgan.evaluation.linear_probe import linear_probe
+from jaxgan.evaluation.optional import require
+from jaxgan.evaluation.protocols.setting import Setting, images_of, labels_of
+
+_SIDE = 16  # what raw inputs are pooled to
+_VALIDATION = 5  # one of so many training examples chooses C
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Labelled examples: inputs and class numbers for training and for the figure."""
+
+    train: Shaped[np.ndarray, "n ..."]
+    train_labels: Int[np.ndarray, " n"]
+    test: Shaped[np.ndarray, "m ..."]
+    test_labels: Int[np.ndarray, " m"]
+
+
+def examples(setting: Setting, field: str) -> Examples | None:
+    """Labelled examples, if the data has labels.
+
+    Args:
+      setting: `evaluation.num_probe` training examples are taken.
+      field: of the batch.
+
+    Returns:
+      None without labels, or if `evaluation.num_probe` is 0.
+
+    Raises:
+      UserError: if scikit-learn is missing.
+    """
+    limit = setting.options.num_probe
+    if not limit:
+        return None
+    parts: list[Any] = []
+    for split, at_most in (("train", limit), (setting.split, None)):
+        task = setting.data(split)
+        count = setting.count(task, at_most)
+        labels = labels_of(task, count)
+        if labels is None:
+            return None
+        require("sklearn.svm", "the linear probe")
+        parts += [images_of(setting, split, field, at_most), labels]
+    return Examples(*parts)
+
+
+def probe(setting: Setting, mode: str, labelled: Examples) -> dict[str, float]:
+    """Accuracy of a linear SVM on the output of a mode.
+
+    C is chosen on every fifth training example, which the SVM is not fitted on.
+
+    Args:
+      setting: whose system.
+      mode: a mode from the examples' field to features `[b, f]`.
+      labelled: the examples.
+
+    Returns:
+      The figures of `linear_probe`, and `probe/accuracy/pooled_input`, of an SVM on the
+      input itself, pooled, and `probe/accuracy/largest_class`.
+
+    Raises:
+      UserError: with too few examples, or of one class.
+    """
+    held = np.arange(len(labelled.train)) % _VALIDATION == _VALIDATION - 1
+    if not held.any():
+        raise UserError(
+            f"the linear probe needs {_VALIDATION} training examples or more; raise "
+            "evaluation.num_probe, or set it to 0"
+        )
+
+    def score(train: Any, test: Any) -> dict[str, float]:
+        return linear_probe(
+            (train[~held], labelled.train_labels[~held]),
+            (train[held], labelled.train_labels[held]),
+            (test, labelled.test_labels),
+        )
+
+    row = score(*(_features(setting, mode, x) for x in (labelled.train, labelled.test)))
+    pooled = score(pool(labelled.train), pool(labelled.test))
+    row["probe/accuracy/pooled_input"] = pooled["probe/accuracy"]
+    values, counts = np.unique(labelled.train_labels, return_counts=True)
+    largest = values[np.argmax(counts)]
+    share = float(np.mean(labelled.test_labels == largest))
+    row["probe/accuracy/largest_class"] = share
+    return row
+
+
+def pool(inputs: Shaped[np.ndarray, "n ..."]) -> Float[np.ndarray, "n f"]:
+    """Images or voxels `[n, ..., c]`, averaged down towards 16 a side, flattened."""
+    x = np.asarray(inputs, np.float32)
+    for axis in range(1, x.ndim - 1):
+        factor = max(1, x.shape[axis] // _SIDE)
+        kept = x.shape[axis] // factor * factor
+        x = np.take(x, np.arange(kept), axis=axis)
+        shape = (*x.shape[:axis], kept // factor, factor, *x.shape[axis + 1 :])
+        x = x.reshape(shape).mean(axis=axis + 1)
+    return x.reshape(len(x), -1)
+
+
+def _features(setting: Setting, mode: str, inputs: np.ndarray) -> np.ndarray:
+    declared = setting.system.inference[mode]
+    field, output = next(iter(declared.inputs)), next(iter(declared.output))
+    run, size = setting.run(mode, (output,)), setting.batch_size
+    parts = []
+    for start in range(0, len(inputs), size):
+        index = np.minimum(np.arange(start, start + size), len(inputs) - 1)
+        found = run({field: jnp.asarray(inputs[index])}, index)[output]
+        parts.append(np.asarray(found)[: len(inputs) - start])
+    return np.concatenate(parts)
