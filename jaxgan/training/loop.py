@@ -201,6 +201,9 @@ class _Trainer:
             state, step = found[0], found[1].step
             note = " (--init_from was for its first start)" if init_from else ""
             self._say(f"resuming {self.workdir} at step {step} of {self.total}{note}")
+            if step >= self.total:
+                self._say("nothing is left to do: raise training.num_steps to go on")
+                self.evaluation = runs.last_figures(self.workdir)
         else:
             first = self.legs[0].stage.name
             state, step = self._initial(self._task(first), raws[first]), 0

@@ -96,6 +96,16 @@ def read_config(workdir: epath.PathLike) -> dict[str, Any]:
         raise UserError(f"{path} is not valid JSON: {error}") from error
 
 
+def last_figures(workdir: epath.PathLike) -> dict[str, float]:
+    """The newest evaluation of a run; empty if there is none."""
+    prefix = "evaluation/"
+    for row in reversed(read_rows(epath.Path(workdir) / "metrics.jsonl")):
+        found = {k: v for k, v in row.items() if k.startswith(prefix)}
+        if found:
+            return {k.removeprefix(prefix): v for k, v in found.items()}
+    return {}
+
+
 def load(
     workdir: epath.PathLike, weights: str = "ema", step: int | None = None
 ) -> tuple[System, dict[str, Any], Frozen]:
@@ -159,11 +169,11 @@ def take_networks(
         if problem:
             missing.append(f"{name} ({problem})")
             continue
-        params[name], stats[name] = found, theirs["stats"][name]
+        params[name], stats[name] = _copy(found), _copy(theirs["stats"][name])
         average = theirs["ema"].get(name)
         # A run without a step of its own only uses what it took: averages too.
         if name in ema or (average is not None and not state.opt_state):
-            ema[name] = found if average is None else average
+            ema[name] = _copy(found if average is None else average)
         taken.append(name)
     unused = [name for name in theirs["params"] if name not in state.params]
     say(f"from {source} (step {about.step}): took {', '.join(taken) or 'nothing'}")
@@ -178,10 +188,10 @@ def take_networks(
         say(f"from {source}: fresh start for {'; '.join(missing)}")
     if not taken:
         raise UserError(f"--init_from={source} has no network that this system uses")
-    return state.replace(params=_copies(params), stats=_copies(stats), ema=_copies(ema))
+    return state.replace(params=params, stats=stats, ema=ema)
 
 
-def _copies(tree: Any) -> Any:
+def _copy(tree: Any) -> Any:
     """A donated state must not hold one buffer twice."""
     return jax.tree.map(lambda x: np.array(x), tree)
 
@@ -265,6 +275,8 @@ def _on_first_process(action: Callable[[], None]) -> None:
             action()
         except UserError as error:
             problem = error
+        except OSError as error:  # or the other processes would wait for ever
+            problem = UserError(f"cannot open the run's directory: {error}")
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 

@@ -105,16 +105,6 @@ def shardings(mesh: Mesh, tree: Any, large: int = LARGE) -> Any:
     return jax.tree.map(node, tree, is_leaf=lambda x: isinstance(x, ImagePool))
 
 
-def place(tree: Any, where: Any) -> Any:
-    """Puts arrays that every process holds whole onto the mesh.
-
-    Args:
-      tree: host arrays, equal on all processes.
-      where: one sharding for all leaves, or a tree of them.
-    """
-    return jax.device_put(tree, where)
-
-
 def on_this_process(tree: Any, mesh: Mesh) -> Any:
     """Whole arrays on one device of this process, to compute with by itself."""
     if any(not x.sharding.is_fully_replicated for x in jax.tree.leaves(tree)):

@@ -81,7 +81,6 @@ class Writer:
         self._metrics = Rows(self._workdir / "metrics.jsonl", last_step)
         self._timing = Rows(self._workdir / "timing.jsonl", last_step)
         self._events = open_events(self._workdir, last_step)
-        self.last_grid: epath.Path | None = None
 
     def metrics(self, step: int, stage: str, values: Mapping[str, float]) -> None:
         """One row of the values of `step`."""
@@ -104,7 +103,6 @@ class Writer:
             path.write_bytes(buffer.getvalue())
         if self._events is not None:
             self._events.picture(step, buffer.getvalue(), picture.size)
-        self.last_grid = path
 
     def sync(self) -> None:
         """Returns when all rows are on disk."""

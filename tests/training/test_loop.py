@@ -135,8 +135,16 @@ def test_a_finished_run_is_extended_to_what_a_longer_run_gives(tmp_path):
     assert extended.step == 14
     a, b = (saved(tmp_path / name, 14) for name in ("short", "long"))
     assert_close(a, b, rtol=0)
-    again = toy.train(tmp_path / "short", training__num_steps=14)
-    assert again.step == 14 and again.last_grid is not None
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path, capsys):
+    options = {"training__num_steps": 2, "training__evaluate_every": 1}
+    first = toy.train(tmp_path, lambda *_: {"psnr": 2.0}, **options)
+    again = toy.train(tmp_path, lambda *_: {"psnr": 3.0}, **options)
+    assert "nothing is left to do" in capsys.readouterr().out
+    assert again == first and again.step == 2 and again.evaluation == {"psnr": 2.0}
+    shorter = toy.train(tmp_path, **{**options, "training__num_steps": 1})
+    assert shorter.step == 2
 
 
 def test_the_grid_shows_the_same_inputs_all_run_long(tmp_path):
