@@ -90,12 +90,16 @@ def get_config(variant: str = "horse2zebra") -> ConfigDict:
     config.evaluation = ConfigDict()
     config.evaluation.num_examples = 500
     config.evaluation.paired = False  # whether example i is one scene in both domains
+    config.evaluation.palette = None  # of label maps, for segmentation scores
+    config.evaluation.labels_in = "b"  # the domain that shows them
 
     if variant in PUBLISHED:
         images, identity, size = PUBLISHED[variant]
         config.data.source = f"tfds:cycle_gan/{variant}"
         if variant == "cityscapes":  # not in TFDS: trainA, trainB, testA, testB
             config.data.source = "folder:data/cityscapes"
+            config.evaluation.paired = True
+            config.evaluation.palette = "cityscapes"
         config.data.image_size = config.system.image_size = size
         config.data.load_size = size * 143 // 128
         config.system.num_blocks = 9 if size >= 256 else 6

@@ -83,6 +83,9 @@ def get_config(variant: str = "faces") -> ConfigDict:
 
     config.evaluation = ConfigDict()
     config.evaluation.num_examples = 10_000
+    config.evaluation.num_samples = 10_000
+    config.evaluation.num_training = 10_000
+    config.evaluation.num_probe = 1000  # of the training set's labels, if it has any
 
     if variant == "faces":
         pass
@@ -157,6 +160,8 @@ def get_config(variant: str = "faces") -> ConfigDict:
         config.training.sample_every = 100
         config.training.evaluate_every = 750
         config.evaluation.num_examples = 256
+        config.evaluation.num_samples = 256
+        config.evaluation.num_training = 512
     elif variant == "tiny" or variant in STRUCTURES:
         config.data.source = "synthetic:shapes"
         config.data.fields = ("style_a",)
@@ -172,6 +177,9 @@ def get_config(variant: str = "faces") -> ConfigDict:
         config.training.checkpoint_every = 2
         config.training.sample_every = 4
         config.evaluation.num_examples = 16
+        config.evaluation.num_samples = 16
+        config.evaluation.num_training = 32
+        config.evaluation.num_probe = 40
         config.system.update(STRUCTURES.get(variant, {}))
         config.data.draws = config.system.n_critic
         if config.system.num_classes:

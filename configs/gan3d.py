@@ -60,6 +60,8 @@ def get_config(variant: str = "shapenet64") -> ConfigDict:
 
     config.evaluation = ConfigDict()
     config.evaluation.num_examples = 200
+    config.evaluation.num_training = 2000
+    config.evaluation.num_probe = 4000  # of the training set's labels, if it has any
 
     if variant == "shapenet64":
         pass
@@ -93,6 +95,7 @@ def get_config(variant: str = "shapenet64") -> ConfigDict:
         config.training.checkpoint_every = 2
         config.training.sample_every = 4
         config.evaluation.num_examples = 8
+        config.evaluation.num_training = 16
         config.system.update(STRUCTURES.get(variant, {}))
     else:
         raise ValueError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")

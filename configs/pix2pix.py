@@ -85,6 +85,8 @@ def get_config(variant: str = "facades") -> ConfigDict:
     config.evaluation = ConfigDict()
     config.evaluation.num_examples = 500
     config.evaluation.sampling = "paper"  # or "eval", "deterministic"
+    config.evaluation.palette = None  # of label maps, for segmentation scores
+    config.evaluation.labels_in = "b"  # the domain that shows them
 
     if variant in PUBLISHED:
         pairs, direction, constant, decay, batch, load = PUBLISHED[variant]
@@ -97,6 +99,9 @@ def get_config(variant: str = "facades") -> ConfigDict:
         config.system.constant_steps = constant * steps
         config.system.decay_steps = decay * steps
         config.system.epoch_steps = steps
+        if variant == "cityscapes":  # labels to photographs: needs a segmenter
+            config.evaluation.palette = "cityscapes"
+            config.evaluation.labels_in = "a"
     elif variant == "colorization":
         config.data.source = "folder:data/photographs"
         config.data.colorization = True

@@ -103,6 +103,7 @@ def get_config(variant: str = "srgan_vgg54") -> ConfigDict:
 
     config.evaluation = ConfigDict()
     config.evaluation.num_examples = 100
+    config.evaluation.crops = False  # whole images
 
     if variant == "srgan_vgg54":
         pass
