@@ -95,6 +95,8 @@ def get_config(variant: str = "mnist") -> ConfigDict:
 
     config.evaluation = ConfigDict()
     config.evaluation.num_examples = 10_000
+    config.evaluation.num_samples = 10_000
+    config.evaluation.num_training = 10_000
 
     if variant == "mnist":
         pass
@@ -136,6 +138,8 @@ def get_config(variant: str = "mnist") -> ConfigDict:
         config.training.sample_every = 500
         config.training.evaluate_every = 2000
         config.evaluation.num_examples = 1000
+        config.evaluation.num_samples = 1000
+        config.evaluation.num_training = 1000
     elif variant == "tiny" or variant in STRUCTURES:
         config.data.source = "synthetic:digits"
         config.data.fields = ("grey",)
@@ -153,6 +157,8 @@ def get_config(variant: str = "mnist") -> ConfigDict:
         config.training.checkpoint_every = 2
         config.training.sample_every = 4
         config.evaluation.num_examples = 16
+        config.evaluation.num_samples = 16
+        config.evaluation.num_training = 32
         config.system.update(STRUCTURES.get(variant, {}))
         config.data.image_size = config.system.image_size
         config.data.channels = config.system.channels
