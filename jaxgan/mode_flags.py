@@ -13,6 +13,7 @@ from absl import flags
 from jaxgan import command, core, devices, ops
 from jaxgan.core import Mode, System, UserError
 from jaxgan.core.mode import Input
+from jaxgan.inference.declared import item_of
 
 _HELP = {"-h", "--help"}
 
@@ -148,6 +149,18 @@ def define_inputs(values: flags.FlagValues, mode: Mode) -> None:
             flags.DEFINE_string(name, None, text, flag_values=values)
 
 
+def define_fixed(values: flags.FlagValues, mode: Mode) -> None:
+    """Defines a flag for each input that is fixed where a mode is exported."""
+    for name, declared in mode.inputs.items():
+        if isinstance(declared, core.Int | core.Choice):
+            define_static(values, name, declared)
+        elif isinstance(declared, core.Set):
+            text = "how many are in a set"
+            flags.DEFINE_integer(
+                name, declared.minimum, text, declared.minimum, flag_values=values
+            )
+
+
 def define_static(
     values: flags.FlagValues, name: str, declared: core.Int | core.Choice
 ) -> None:
@@ -171,7 +184,7 @@ def define_static(
 def describe_input(declared: Input) -> str:
     """What a user gives for an input."""
     several = isinstance(declared, core.Set)
-    item: Any = declared.item if isinstance(declared, core.Set) else declared
+    item = item_of(declared)
     match item:
         case core.Image():
             size = "any size" if item.size is None else "{}x{}".format(*item.size)

@@ -15,6 +15,7 @@ from jaxgan.core.mode import Input
 from jaxgan.data.pictures import SUFFIXES
 from jaxgan.inference import files as user_files
 from jaxgan.inference import grids, inputs
+from jaxgan.inference.declared import is_lab, item_of, takes_files
 
 ARRAY_SUFFIXES = (".npy", ".npz")
 
@@ -55,18 +56,6 @@ class Reader:
     resize: str = "stretch"
     leave_out: Path | None = None
     say: Callable[[str], None] = print
-
-
-def is_lab(mode: core.Mode) -> bool:
-    """Whether pictures are split into lightness and the ab planes of Lab."""
-    declared = [*mode.inputs.values(), *mode.output.values()]
-    return any(isinstance(d, core.Image) and d.channels == 2 for d in declared)
-
-
-def takes_files(declared: Input) -> bool:
-    """Whether `--input` can be what is meant."""
-    item = declared.item if isinstance(declared, core.Set) else declared
-    return isinstance(item, core.Image | core.Voxels)
 
 
 def read(
@@ -155,7 +144,7 @@ def _from_files(
     name: str, mode: core.Mode, field: str, text: str, reader: Reader
 ) -> inputs.Source:
     declared = mode.inputs[field]
-    item: Any = declared.item if isinstance(declared, core.Set) else declared
+    item = item_of(declared)
     if isinstance(item, core.Voxels):
         found = user_files.find(text, grids.SUFFIXES, field, reader.leave_out)
         source = inputs.shapes(field, item, found, reader.say)

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jaxgan import core, ops
 from jaxgan.inference import results
+from jaxgan.inference.declared import item_of
 
 LIMIT = 64  # examples on a sheet
 SIDE = (64, 256)  # least and greatest side of a cell in pixels
@@ -81,8 +82,7 @@ def card(
 
 
 def _is(kind: type, declared: Any) -> bool:
-    item = declared.item if isinstance(declared, core.Set) else declared
-    return isinstance(item, kind)
+    return isinstance(item_of(declared), kind)
 
 
 def _cell(title: str, x: np.ndarray, declared: Any) -> Cell | None:

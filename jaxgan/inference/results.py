@@ -17,8 +17,9 @@ from PIL import Image
 
 from jaxgan import core
 from jaxgan.core.errors import UserError
-from jaxgan.core.mode import Output
 from jaxgan.data.pictures import SUFFIXES
+from jaxgan.inference.declared import is_numbers
+from jaxgan.inference.saving import disk, make_folder, whole
 
 CSV_NUMBERS = 64  # longer vectors are only in values.npz
 GIF_MILLISECONDS = 120
@@ -57,11 +58,7 @@ class Results:
             self._mesh, self._write_mesh = mesh, writers[mesh]
         if self.folder.suffix.lower() in SUFFIXES:
             raise UserError(f"--output={folder}: give a folder, it gets several files")
-        with _disk(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with _whole(self.folder / ".writable") as probe:
-                probe.touch()
-            (self.folder / ".writable").unlink()
+        make_folder(self.folder)
         self._values: list[tuple[int, str, dict[str, np.ndarray]]] = []
         self.count = 0
 
@@ -74,10 +71,10 @@ class Results:
           outputs: as the mode declares them; pictures uint8.
         """
         values = {}
-        files = [n for n, d in self._mode.output.items() if not _is_numbers(d)]
+        files = [n for n, d in self._mode.output.items() if not is_numbers(d)]
         for output, declared in self._mode.output.items():
             x = outputs[output]
-            if _is_numbers(declared):
+            if is_numbers(declared):
                 values[output] = x
                 continue
             own = name if len(files) == 1 else f"{name}_{output}"
@@ -167,38 +164,10 @@ class Results:
     @contextlib.contextmanager
     def _file(self, name: str) -> Iterator[Path]:
         path = self.folder / name
-        with _disk(path):
+        with disk(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _whole(path) as temporary:
+            with whole(path) as temporary:
                 yield temporary
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it takes the place of `path` at the end."""
-    temporary = path.with_name(f".part.{os.getpid()}.{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _disk(path: Path) -> Iterator[None]:
-    """Turns a file system's refusal into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}; make room there, or "
-            "choose another --output"
-        ) from error
-
-
-def _is_numbers(declared: Output) -> bool:
-    item = declared.item if isinstance(declared, core.Set) else declared
-    return isinstance(item, core.Values | core.Latent)
 
 
 def _heads(key: str, shape: Sequence[int]) -> list[str]:

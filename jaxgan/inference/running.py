@@ -15,7 +15,8 @@ from jaxgan import core, ops
 from jaxgan.core.types import Key
 from jaxgan.data.pictures import Unusable
 from jaxgan.inference import sizes
-from jaxgan.inference.arguments import Arguments, is_lab
+from jaxgan.inference.arguments import Arguments
+from jaxgan.inference.declared import is_lab, item_of
 from jaxgan.inference.inputs import Example, Shape, Source
 
 BATCH_SIZE = 16
@@ -112,13 +113,9 @@ def _is_picture(declared: Any, channels: int) -> bool:
     return isinstance(declared, core.Image) and declared.channels == channels
 
 
-def _item(declared: Any) -> Any:
-    return declared.item if isinstance(declared, core.Set) else declared
-
-
 def _to_network(x: jax.Array, declared: Any, lab: bool) -> jax.Array:
     """Pictures uint8 to [-1, 1], or to the planes of Lab."""
-    item = _item(declared)
+    item = item_of(declared)
     if not isinstance(item, core.Image):
         return x
     image = ops.from_uint8(x)
@@ -130,7 +127,7 @@ def _to_network(x: jax.Array, declared: Any, lab: bool) -> jax.Array:
 
 def _to_picture(x: jax.Array, declared: Any, lightness: jax.Array | None) -> jax.Array:
     """Pictures to uint8, ab planes with the lightness that they belong to."""
-    item = _item(declared)
+    item = item_of(declared)
     if not isinstance(item, core.Image):
         return x.astype(jnp.float32)
     if item.channels == 2:
@@ -323,7 +320,7 @@ def _finish(
 
 def _crop(x: np.ndarray, declared: Any, extent: Sequence[int]) -> np.ndarray:
     """The part of a picture of any size that belongs to the unpadded input."""
-    item = _item(declared)
+    item = item_of(declared)
     if not isinstance(item, core.Image) or item.size is not None:
         return x
     return x[..., : item.scale * extent[0], : item.scale * extent[1], :]
