@@ -1,9 +1,16 @@
 """Explicit state, players, updates and declarations: what every system is made of."""
 
+from jaxgan.core.checks import check_fields, check_size
 from jaxgan.core.dtypes import compute_dtype
 from jaxgan.core.ema import ema_update
 from jaxgan.core.errors import UserError, did_you_mean, one_of
-from jaxgan.core.latent import PATHS, draw_latent, interpolate_latent, project_latent
+from jaxgan.core.latent import (
+    PATHS,
+    PRIORS,
+    draw_latent,
+    interpolate_latent,
+    project_latent,
+)
 from jaxgan.core.latent_search import LatentSearch, optimize_latent
 from jaxgan.core.mode import (
     Choice,
@@ -42,6 +49,7 @@ from jaxgan.core.update import (
 
 __all__ = [
     "PATHS",
+    "PRIORS",
     "ArraySpec",
     "Choice",
     "Fixed",
@@ -69,6 +77,8 @@ __all__ = [
     "apply_gradients",
     "at_least_float32",
     "check_batch",
+    "check_fields",
+    "check_size",
     "compute_dtype",
     "did_you_mean",
     "draw_latent",

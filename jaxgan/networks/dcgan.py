@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxgan.core.errors import UserError
+from jaxgan.core import checks
 from jaxgan.core.types import Image, Labels, Latent
 from jaxgan.core.update import at_least_float32
 from jaxgan.networks.initializers import (
@@ -95,10 +95,12 @@ def check_size(image_size: int, num_classes: int = 0) -> None:
     Raises:
       UserError: saying which sizes can be.
     """
-    if num_classes and image_size % 4:
-        raise UserError(f"image_size {image_size}: choose a multiple of 4")
-    if not num_classes and image_size not in (4 * 2**n for n in range(1, 12)):
-        raise UserError(f"image_size {image_size}: choose 8, 16, 32, 64, 128, ...")
+    if num_classes:
+        why, takes = "multiples of 4", lambda side: side % 4 == 0
+    else:
+        sizes = {4 * 2**n for n in range(1, 12)}
+        why, takes = "8, 16, 32, 64, 128, ...", sizes.__contains__
+    checks.check_size(image_size, takes, why)
 
 
 class Layer(NamedTuple):

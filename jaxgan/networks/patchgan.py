@@ -79,6 +79,11 @@ class PixelDiscriminator(nn.Module):
         return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def least_size(num_layers: int) -> int:
+    """Side of the smallest image for which `PatchDiscriminator` has a logit."""
+    return 3 * 2**num_layers
+
+
 def receptive_field(num_layers: int) -> int:
     """Side in pixels of the window that one logit of `PatchDiscriminator` sees."""
     field = 4 + 3  # the two stride-1 layers

@@ -14,6 +14,11 @@ from jaxgan.networks.layers import Conv, ConvTranspose, leaky_relu
 from jaxgan.networks.norms import Norm, bias_before
 
 
+def depth_of(size: int, num_downs: int = 0) -> int:
+    """How often a U-Net halves an image: `num_downs`, or, if that is 0, down to 1x1."""
+    return num_downs or max(size.bit_length() - 1, 1)
+
+
 class UNet(nn.Module):
     """Encoder and decoder of stride-2 4x4 convolutions with skip connections.
 

@@ -36,7 +36,8 @@ from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, 
 from jaxgan.core.types import Batch, Image, Key, Metrics, Scalar
 from jaxgan.networks.patchgan import PatchDiscriminator, PixelDiscriminator
 from jaxgan.networks.resnet import ResNetGenerator
-from jaxgan.networks.unet import UNet
+from jaxgan.networks.sizes import check_translation_size
+from jaxgan.networks.unet import UNet, depth_of
 
 ADVERSARIAL = {
     "lsgan": (losses.lsgan_discriminator, losses.lsgan_generator),
@@ -82,11 +83,31 @@ class CycleGAN:
         core.one_of(self.norm, ("instance", "instance_affine", "batch"), "norm")
         core.one_of(self.adversarial, ADVERSARIAL, "adversarial")
         core.one_of(self.upsample, ("conv_transpose", "resize_conv"), "upsample")
+        core.check_fields(
+            self,
+            positive=(
+                "image_size",
+                "channels",
+                "generator_channels",
+                "discriminator_channels",
+                "num_layers",
+                "pool_groups",
+                "epoch_steps",
+                "microbatches",
+            ),
+            shares=("beta1",),
+        )
+        check_translation_size(
+            self.image_size,
+            unet=self.generator == "unet",
+            num_downs=self.num_downs,
+            patch_layers=self.num_layers if self.discriminator == "patch" else 0,
+        )
 
     @property
     def depth(self) -> int:
         """How often the U-Net halves the image."""
-        return self.num_downs or self.image_size.bit_length() - 1
+        return depth_of(self.image_size, self.num_downs)
 
     def networks(self) -> dict[str, nn.Module]:
         shared = {

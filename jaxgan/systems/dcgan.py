@@ -80,6 +80,23 @@ class DCGAN:
     def __post_init__(self):
         core.one_of(self.lineage, networks.LINEAGES, "lineage")
         core.one_of(self.loss, GENERATOR_LOSSES, "loss")
+        core.one_of(self.prior, core.PRIORS, "prior")
+        core.check_fields(
+            self,
+            positive=(
+                "image_size",
+                "channels",
+                "generator_channels",
+                "discriminator_channels",
+                "dense_units",
+                "z_dim",
+                "n_critic",
+                "g_steps",
+                "epoch_steps",
+                "microbatches",
+            ),
+            shares=("beta1",),
+        )
         networks.check_size(self.image_size, self.num_classes)
 
     def networks(self) -> dict[str, nn.Module]:

@@ -35,7 +35,7 @@ import optax
 from jaxgan import core, losses
 from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, forward
 from jaxgan.core.types import Batch, Image, Key, Latent, Metrics, Scalar
-from jaxgan.networks.maxout import MaxoutDiscriminator, MLPGenerator
+from jaxgan.networks.maxout import ACTIVATIONS, MaxoutDiscriminator, MLPGenerator
 
 LOSSES = ("non_saturating", "minimax", "blend")
 CONTRAST_NORM = 55.0
@@ -82,6 +82,42 @@ class GAN:
         core.one_of(self.loss, LOSSES, "loss")
         core.one_of(self.optimizer, ("sgd", "adam"), "optimizer")
         core.one_of(self.output, ("sigmoid", "linear"), "output")
+        core.one_of(self.prior, core.PRIORS, "prior")
+        core.check_fields(
+            self,
+            positive=(
+                "image_size",
+                "channels",
+                "z_dim",
+                "hidden_units",
+                "discriminator_units",
+                "discriminator_conv_units",
+                "num_pieces",
+                "keep_input",
+                "keep_hidden",
+                "learning_rate_decay",
+                "epoch_steps",
+                "microbatches",
+            ),
+            shares=("keep_input", "keep_hidden", "momentum", "final_momentum"),
+        )
+        for activation in self.hidden_activations:
+            core.one_of(activation, ACTIVATIONS, "hidden_activations")
+        if len(self.hidden_units) != len(self.hidden_activations):
+            raise core.UserError(
+                f"system.hidden_units {self.hidden_units} and system.hidden_activations"
+                f" {self.hidden_activations} need one entry a layer, both"
+            )
+        if self.convolutional:
+            core.check_size(
+                self.image_size, self._unfolds, "5x5 windows of stride 3 make 3 n + 2"
+            )
+
+    def _unfolds(self, size: int) -> bool:
+        """Whether the last hidden layer can be the map that a transposed convolution
+        makes images of this size of."""
+        units = self.hidden_units[-1] if self.hidden_units else self.z_dim
+        return size >= 5 and size % 3 == 2 and units % ((size - 2) // 3) ** 2 == 0
 
     def networks(self) -> dict[str, nn.Module]:
         dtype = core.compute_dtype(self.dtype)

@@ -69,12 +69,18 @@ class GAN3D:
         core.one_of(self.prior, ("uniform01", "normal"), "prior")
         core.one_of(self.generator_loss_form, GENERATOR_LOSSES, "generator_loss_form")
         core.one_of(self.gate, GATES, "gate")
-        if not voxel.stem_of(self.resolution, len(self.channels)):
-            fits = [s * 2 ** len(self.channels) for s in (2, 4)]
-            raise core.UserError(
-                f"resolution {self.resolution} does not fit {len(self.channels)} "
-                f"channels: it can be {fits[0]} or {fits[1]}"
-            )
+        core.check_fields(
+            self,
+            positive=("resolution", "z_dim", "channels", "microbatches"),
+            shares=("momentum", "beta1"),
+        )
+        layers = len(self.channels)
+        core.check_size(
+            self.resolution,
+            lambda side: voxel.stem_of(side, layers) > 0,
+            f"{layers} entries of system.channels halve it {layers} times, to 2 or 4",
+            field="resolution",
+        )
 
     def networks(self) -> dict[str, nn.Module]:
         dtype = core.compute_dtype(self.dtype)

@@ -35,7 +35,8 @@ from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, 
 from jaxgan.core.types import Batch, Image, Key, Metrics, Params, Scalar
 from jaxgan.networks.patchgan import PatchDiscriminator, PixelDiscriminator
 from jaxgan.networks.resnet import ResNetGenerator
-from jaxgan.networks.unet import UNet
+from jaxgan.networks.sizes import check_translation_size
+from jaxgan.networks.unet import UNet, depth_of
 
 ADVERSARIAL = {
     "bce": (losses.bce_discriminator, losses.non_saturating_generator),
@@ -87,11 +88,31 @@ class Pix2Pix:
         core.one_of(self.discriminator, ("patch", "pixel"), "discriminator")
         core.one_of(self.norm, ("batch", "instance"), "norm")
         core.one_of(self.adversarial, ADVERSARIAL, "adversarial")
+        core.check_fields(
+            self,
+            positive=(
+                "image_size",
+                "in_channels",
+                "out_channels",
+                "generator_channels",
+                "discriminator_channels",
+                "num_layers",
+                "epoch_steps",
+                "microbatches",
+            ),
+            shares=("beta1",),
+        )
+        check_translation_size(
+            self.image_size,
+            unet=self.generator != "resnet",
+            num_downs=self.num_downs,
+            patch_layers=self.num_layers if self.discriminator == "patch" else 0,
+        )
 
     @property
     def depth(self) -> int:
         """How often the U-Net halves the image."""
-        return self.num_downs or self.image_size.bit_length() - 1
+        return depth_of(self.image_size, self.num_downs)
 
     def networks(self) -> dict[str, nn.Module]:
         dtype = core.compute_dtype(self.dtype)
@@ -263,12 +284,7 @@ class Pix2Pix:
 
     @property
     def inference(self) -> Mapping[str, Mode]:
-        resnet = self.generator == "resnet"
-        multiple = (
-            4
-            if resnet
-            else 2 ** (self.num_downs or max(self.image_size.bit_length() - 1, 1))
-        )
+        multiple = 4 if self.generator == "resnet" else 2**self.depth
         return {
             "translate": Mode(
                 self.translate,

@@ -98,10 +98,27 @@ class SRGAN:
         core.one_of(self.update_order, ORDERS, "update_order")
         core.one_of(self.pretrain_schedule, ("constant", "cosine"), "pretrain_schedule")
         core.one_of(str(self.scale), map(str, srresnet.SCALES), "scale")
-        if self.image_size % self.scale:
-            raise core.UserError(
-                f"image_size {self.image_size} is no multiple of scale={self.scale}"
-            )
+        core.check_fields(
+            self,
+            positive=(
+                "image_size",
+                "generator_channels",
+                "discriminator_channels",
+                "dense_units",
+                "microbatches",
+            ),
+            shares=("beta1", "ema_decay"),
+        )
+        vgg54 = "vgg54" in (
+            self.pretrain_content if self.pretrain_steps else "",
+            self.content if self.adversarial_steps else "",
+        )
+        smallest = 16 if vgg54 else 1
+        core.check_size(
+            self.image_size,
+            lambda side: side % self.scale == 0 and side >= smallest,
+            f"multiples of scale={self.scale}" + "; vgg54 needs 16 px or more" * vgg54,
+        )
 
     def networks(self) -> dict[str, nn.Module]:
         shared: dict[str, Any] = {

@@ -165,7 +165,7 @@ def test_meshes_are_written_and_empty_shapes_too(tmp_path):
 
 
 def test_resolutions_that_do_not_fit_are_refused():
-    with pytest.raises(UserError, match="it can be 32 or 64"):
+    with pytest.raises(UserError, match="choose 32 or 64"):
         GAN3D(resolution=48)
 
 
