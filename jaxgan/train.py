@@ -41,14 +41,14 @@ def main(argv: Sequence[str]) -> None:
     # After the devices are chosen: these import everything.
     from jaxgan.data import make_task
     from jaxgan.evaluation.protocols import PROTOCOLS, evaluate, require
-    from jaxgan.training import configs, loop
+    from jaxgan.training import configs, loop, programs, signals
     from jaxgan.training.frozen import load_frozen
 
     system = configs.build_system(config)
     has_protocol = config["name"] in PROTOCOLS
     if has_protocol and config["training"]["evaluate_every"]:
         require(config)  # before the first step, not at the first evaluation
-    planned = loop.legs(system.stages, config["training"]["num_steps"])
+    planned = programs.legs(system.stages, config["training"]["num_steps"])
     names = {leg.stage.name for leg in planned}
     frozen = load_frozen(system, config["pretrained"], names)
     try:
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
             init_from=FLAGS.init_from,
             init_from_partial=FLAGS.init_from_partial,
         )
-    except loop.Stopped as stopped:
+    except signals.Stopped as stopped:
         sys.exit(stopped.code)
     print(f"run: {result.workdir}")
     if result.last_grid is not None:

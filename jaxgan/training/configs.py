@@ -134,6 +134,17 @@ def check_values(config: Mapping[str, Any]) -> None:
             f"training.batch_size {training['batch_size']} cannot be split into "
             f"system.microbatches {parts}: choose a multiple"
         )
+    shares = {
+        "norm_groups": training["batch_size"] // parts,
+        "pool_groups": training["batch_size"],
+    }
+    for key, examples in shares.items():
+        groups = config.get("system", {}).get(key) or 1  # 0: one an example
+        if isinstance(groups, int) and groups > 0 and examples % groups:
+            raise UserError(
+                f"system.{key} = {groups} does not divide a batch of {examples}: "
+                "choose a divisor"
+            )
     image_size = config.get("data", {}).get("image_size", 1)
     if isinstance(image_size, int):
         at_least("data.image_size", image_size, 1, unset=None)

@@ -13,32 +13,21 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from etils import epath
+from jax.sharding import Mesh
 
 from jaxgan.core.errors import UserError
-from jaxgan.core.state import TrainState, fold_name
-from jaxgan.core.system import Frozen, Stage, System, check_batch
-from jaxgan.core.types import Key
-from jaxgan.data.pipeline import prefetch_to_device
+from jaxgan.core.state import TrainState
+from jaxgan.core.system import Frozen, System
 from jaxgan.training import configs, runs, sharding
 from jaxgan.training.checkpoint import Checkpoints
+from jaxgan.training.feeds import Feeds, MakeTask
+from jaxgan.training.programs import Leg, Programs, legs, terms
 from jaxgan.training.progress import Progress, Stopwatch
 from jaxgan.training.signals import Stopped, StopRequests
 from jaxgan.training.writer import Writer, as_number
 
-MakeTask = Callable[..., Any]  # make_task(data, split=, seed=) -> jaxgan.data.Task
 Evaluate = Callable[..., Mapping[str, float]]  # (system, variables, frozen, config)
-
-
-@dataclasses.dataclass(frozen=True)
-class Leg:
-    """A stage's place in a run: updates `begin + 1` to `end`."""
-
-    stage: Stage
-    begin: int
-    end: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,36 +45,6 @@ class Result:
     step: int
     last_grid: epath.Path | None
     evaluation: Mapping[str, float]
-
-
-def legs(stages: tuple[Stage, ...], num_steps: int | None) -> list[Leg]:
-    """Cuts a run of `num_steps` updates into stages.
-
-    Each stage has its own length; the last one takes what remains, however much.
-    """
-    found, begin = [], 0
-    total = sum(s.num_steps for s in stages) if num_steps is None else num_steps
-    for i, stage in enumerate(stages):
-        last = i == len(stages) - 1
-        end = total if last else min(begin + stage.num_steps, total)
-        if end > begin or not found:
-            found.append(Leg(stage, begin, max(end, begin)))
-        elif begin < total:  # of no length, but its hand-over may matter
-            found.append(Leg(stage, begin, begin))
-        begin = max(end, begin)
-    return found
-
-
-def step_keys(seed: int, step: Any) -> tuple[Key, Key, Key]:
-    """The keys of one update: for preprocessing, for the step, for a hand-over."""
-    root = jax.random.fold_in(root_key(seed), step)
-    data, own, enter = (jax.random.fold_in(root, i) for i in range(3))
-    return data, own, enter
-
-
-def root_key(seed: int) -> Key:
-    """The run's key; the generator is named, whatever the machine's default is."""
-    return jax.random.key(seed, impl="threefry2x32")
 
 
 def train(
@@ -120,7 +79,9 @@ def train(
     mesh = sharding.make_mesh(config["devices"])
     sharding.check_batch_size(config["training"]["batch_size"], mesh)
     with runs.opened(workdir, config) as path, StopRequests() as stop:
-        trainer = _Trainer(system, config, path, make_task, mesh, frozen, evaluate_fn)
+        trainer = _Trainer(
+            system, config, path, make_task, mesh, dict(frozen or {}), evaluate_fn
+        )
         try:
             with _memory_errors():
                 return trainer.run(stop, init_from, init_from_partial)
@@ -147,28 +108,34 @@ def _memory_errors() -> Iterator[None]:
 class _Trainer:
     """One start of a run."""
 
-    def __init__(self, system, config, workdir, make_task, mesh, frozen, evaluate_fn):
+    def __init__(
+        self,
+        system: System,
+        config: Mapping[str, Any],
+        workdir: epath.Path,
+        make_task: MakeTask,
+        mesh: Mesh,
+        frozen: Frozen,
+        evaluate_fn: Evaluate | None,
+    ):
         self.system, self.config, self.workdir = system, config, workdir
-        self.settings, self.seed = config["training"], config["seed"]
-        self.mesh, self.evaluate_fn = mesh, evaluate_fn
-        self.make_task = make_task
-        self.first_process = jax.process_index() == 0
-        self.legs = legs(system.stages, self.settings["num_steps"])
-        self.total = self.legs[-1].end if self.legs else 0
-        frozen = dict(frozen or {})
-        self.frozen = jax.device_put(frozen, sharding.shardings(mesh, frozen))
-        self.writer: Writer | None = None
-        self.progress = Progress(0, 0, 1, shown=False)
-        self.watch = Stopwatch()
-        self.evaluation: Mapping[str, float] = {}
-        self._tasks: dict[str, Any] = {}
-        self._grid_inputs: dict[str, Any] = {}
-        self._draw = jax.jit(system.sample_grid)
-        if self.settings["best_metric"] and not self.evaluates:
+        self.settings, self.mesh = config["training"], mesh
+        self.evaluate_fn = evaluate_fn if self.settings["evaluate_every"] else None
+        if self.settings["best_metric"] and self.evaluate_fn is None:
             raise UserError(
                 f"training.best_metric = {self.settings['best_metric']!r} needs "
                 "training.evaluate_every > 0 and a protocol to evaluate with"
             )
+        self.first_process = jax.process_index() == 0
+        self.legs = legs(system.stages, self.settings["num_steps"])
+        self.total = self.legs[-1].end if self.legs else 0
+        self.feeds = Feeds(make_task, config, mesh)
+        self.programs = Programs(system, config["seed"], mesh, frozen)
+        self.writer: Writer | None = None  # on the first process
+        self.progress = Progress(0, 0, 1, shown=self.first_process)
+        self.watch = Stopwatch()
+        self.evaluation: Mapping[str, float] = {}
+        self.sample_inputs: dict[str, Any] = {}  # by stage
         self.checkpoints = Checkpoints(
             workdir / "checkpoints",
             keep_last=self.settings["keep_last"],
@@ -177,13 +144,8 @@ class _Trainer:
             best_mode=self.settings["best_mode"],
         )
 
-    @property
-    def evaluates(self) -> bool:
-        return bool(self.settings["evaluate_every"]) and self.evaluate_fn is not None
-
     def run(self, stop: StopRequests, init_from: Any, partial: bool) -> Result:
         """Goes through what is left of the run."""
-        self.progress = Progress(0, 0, 1, shown=self.first_process)
         if self.legs:
             step = self._train(stop, init_from, partial)
         else:
@@ -193,33 +155,32 @@ class _Trainer:
         return Result(self.workdir, step, grids[-1] if grids else None, self.evaluation)
 
     def _train(self, stop: StopRequests, init_from: Any, partial: bool) -> int:
-        raws = {leg.stage.name: self._first_batch(leg) for leg in self.legs}
+        raws = [self.feeds.first(leg) for leg in self.legs]
+        begins = [
+            (leg, self.feeds.task(leg.stage.name), raw)
+            for leg, raw in zip(self.legs, raws, strict=True)
+        ]
+        first = begins[0][1:]
         found = self.checkpoints.restore(
-            lambda about: self._abstract(raws, about.step), self._say
+            lambda about: self.programs.abstract(
+                [b for b in begins if b[0].begin < about.step], *first
+            ),
+            self._say,
         )
         if found is not None:
             state, step = found[0], found[1].step
             note = " (--init_from was for its first start)" if init_from else ""
             self._say(f"resuming {self.workdir} at step {step} of {self.total}{note}")
-            if step >= self.total:
-                self._say("nothing is left to do: raise training.num_steps to go on")
-                self.evaluation = runs.last_figures(self.workdir)
         else:
-            first = self.legs[0].stage.name
-            state, step = self._initial(self._task(first), raws[first]), 0
+            state, step = self.programs.initial(*first), 0
             if init_from:
                 state = self._take(state, init_from, partial)
         self._begin(step)
-        if self.settings["evaluate_every"] and self.evaluate_fn is None:
-            self._say("no evaluation protocol for this system: evaluate_every is 0")
-        self.progress = Progress(
-            step, self.total, self.settings["batch_size"], shown=self.first_process
-        )
-        for leg in self.legs:
+        for leg, task, raw in begins:
             if step < leg.end or step == leg.begin == leg.end:
                 if step == leg.begin:
-                    state = self._enter(leg, state, raws[leg.stage.name])
-                state = self._run_leg(leg, state, step, stop)
+                    state = self.programs.enter(leg, task, state, raw)
+                state = self._run_leg(leg, task, state, step, stop)
                 step = leg.end
         return step
 
@@ -233,10 +194,9 @@ class _Trainer:
                 "this system trains nothing of its own: pass --init_from=RUN with a "
                 "trained run whose networks it uses"
             )
-        task = self._task("", "test")
-        raw = task.examples(np.arange(1))
-        raw = jax.device_put(raw, sharding.replicated(self.mesh))
-        state = self._take(self._initial(task, raw), init_from, partial)
+        task = self.feeds.task("", "test")
+        raw = jax.device_put(task.examples([0]), sharding.replicated(self.mesh))
+        state = self._take(self.programs.initial(task, raw), init_from, partial)
         self._begin(0)
         self._save(state, "", {})
         return 0
@@ -251,159 +211,41 @@ class _Trainer:
         if self.writer is not None:
             self.writer.close()
 
-    # --- the start
-
     def _begin(self, step: int) -> None:
         """From here on the directory is this config's."""
         if self.first_process:
             runs.record_start(self.workdir, self.config, step)
             self.writer = Writer(self.workdir, step)
+        if self.legs and step >= self.total:
+            self._say("nothing is left to do: raise training.num_steps to go on")
+            self.evaluation = runs.last_figures(self.workdir)
+        if self.settings["evaluate_every"] and self.evaluate_fn is None:
+            self._say("no protocol evaluates this system: evaluate_every does nothing")
+        self.progress = Progress(
+            step, self.total, self.settings["batch_size"], shown=self.first_process
+        )
 
     def _take(self, state: TrainState, source: Any, partial: bool) -> TrainState:
         state = runs.take_networks(state, source, partial, self._say)
         return jax.device_put(state, sharding.shardings(self.mesh, state))
 
-    def _task(self, stage: str, split: str = "train") -> Any:
-        """The task of a stage; stages with the same data share one."""
-        data = configs.stage_data(self.config, stage)
-        if split != "train" and "draws" in data:
-            data["draws"] = 1
-        key = f"{split} {configs.to_json(data)}"
-        if key not in self._tasks:
-            self._tasks[key] = self.make_task(data, split=split, seed=self.seed)
-        return self._tasks[key]
-
-    def _first_batch(self, leg: Leg) -> dict[str, Any]:
-        """The stage's first raw batch; also holds the task against the stage."""
-        task = self._task(leg.stage.name)
-        where = sharding.over_batch(self.mesh)
-        local = next(self._batches(task, leg.begin))
-        (raw,) = prefetch_to_device([local], where)
-        batch = jax.eval_shape(task.preprocess, raw, root_key(0))
-        check_batch(batch, leg.stage.batch_spec, f"stage {leg.stage.name!r}")
-        return raw
-
-    def _batches(self, task: Any, step: int) -> Iterator[dict[str, np.ndarray]]:
-        """This process' raw batches from `step` on."""
-        return task.batches(
-            step,
-            self.settings["batch_size"],
-            jax.process_index(),
-            jax.process_count(),
-        )
-
-    def _feed(self, task: Any, step: int) -> Iterator[dict[str, jax.Array]]:
-        """Global batches from `step` on; the watch is told how long they take."""
-
-        def timed() -> Iterator[dict[str, np.ndarray]]:
-            batches = self._batches(task, step)
-            while True:
-                began = time.perf_counter()
-                raw = next(batches)
-                self.watch.waited(time.perf_counter() - began)
-                yield raw
-
-        return prefetch_to_device(timed(), sharding.over_batch(self.mesh))
-
-    def _initialize(self, task: Any) -> Callable[..., TrainState]:
-        def initialize(frozen: Frozen, raw: Any) -> TrainState:
-            data_key, _, _ = step_keys(self.seed, 0)
-            key = fold_name(root_key(self.seed), "init")
-            return self.system.init(key, task.preprocess(raw, data_key), frozen)
-
-        return initialize
-
-    def _hand_over(self, leg: Leg) -> Callable[..., TrainState]:
-        task, enter = self._task(leg.stage.name), leg.stage.enter
-
-        def hand_over(state: TrainState, frozen: Frozen, raw: Any) -> TrainState:
-            data_key, _, key = step_keys(self.seed, leg.begin)
-            if enter is not None:
-                state = enter(state, frozen, task.preprocess(raw, data_key), key)
-            return state.replace(
-                step=jnp.asarray(leg.begin, jnp.int32),
-                stage_step=jnp.zeros((), jnp.int32),
-            )
-
-        return hand_over
-
-    def _initial(self, task: Any, raw: Any) -> TrainState:
-        """The state before the first step, made where it will lie."""
-        initialize = self._initialize(task)
-        abstract = jax.eval_shape(initialize, self.frozen, raw)
-        where = sharding.shardings(self.mesh, abstract)
-        return jax.jit(initialize, out_shardings=where)(self.frozen, raw)
-
-    def _abstract(self, raws: Mapping[str, Any], step: int) -> TrainState:
-        """Shapes and places of the state that a checkpoint of `step` holds."""
-        first = self.legs[0].stage.name
-        initialize = self._initialize(self._task(first))
-        state = jax.eval_shape(initialize, self.frozen, raws[first])
-        for leg in self.legs:
-            if leg.begin < step and leg.stage.enter is not None:
-                raw = raws[leg.stage.name]
-                state = jax.eval_shape(self._hand_over(leg), state, self.frozen, raw)
-        where = sharding.shardings(self.mesh, state)
-        return jax.tree.map(
-            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-            state,
-            where,
-        )
-
-    # --- a stage
-
-    def _enter(self, leg: Leg, state: TrainState, raw: Any) -> TrainState:
-        """Hand-over: the stage's own preparation, its counter at zero."""
-        hand_over = self._hand_over(leg)
-        abstract = jax.eval_shape(hand_over, state, self.frozen, raw)
-        where = sharding.shardings(self.mesh, abstract)
-        jitted = jax.jit(hand_over, out_shardings=where, donate_argnums=0)
-        return jitted(state, self.frozen, raw)
-
-    def _compile(self, leg: Leg, state: TrainState, raw: Any) -> Any:
-        """The stage's step, compiled for this mesh, with its input donated.
-
-        `health` is (first step, first term) that was not finite, or (-1, -1): the loop
-        looks at it only where it logs and yet can name the step.
-        """
-        task = self._task(leg.stage.name)
-
-        def update(state, health, frozen, raw):
-            data_key, step_key, _ = step_keys(self.seed, state.step)
-            batch = task.preprocess(raw, data_key)
-            new, metrics = leg.stage.step(state, frozen, batch, step_key)
-            bad = [~jnp.all(jnp.isfinite(metrics[n])) for n in _by_weight(metrics)]
-            bad = jnp.stack(bad) if bad else jnp.zeros((1,), bool)
-            now = jnp.stack([state.step + 1, jnp.argmax(bad).astype(jnp.int32)])
-            health = jnp.where((health[0] < 0) & jnp.any(bad), now, health)
-            return new, health, metrics
-
-        where = jax.tree.map(lambda x: x.sharding, state)
-        whole = sharding.replicated(self.mesh)
-        jitted = jax.jit(
-            update, out_shardings=(where, whole, whole), donate_argnums=(0, 1)
-        )
-        health = jax.device_put(np.full((2,), -1, np.int32), whole)
-        began = time.perf_counter()
-        compiled = jitted.lower(state, health, self.frozen, raw).compile()
-        seconds = time.perf_counter() - began
-        self._say(f"stage {leg.stage.name}: compiled in {seconds:.1f} s")
-        return compiled, health
-
     def _run_leg(
-        self, leg: Leg, state: TrainState, step: int, stop: StopRequests
+        self, leg: Leg, task: Any, state: TrainState, step: int, stop: StopRequests
     ) -> TrainState:
         if step >= leg.end:
             return state
-        feed = self._feed(self._task(leg.stage.name), step)
+        feed = self.feeds.stream(leg, step, self.watch)
         raw = next(feed)
-        update, health = self._compile(leg, state, raw)
+        began = time.perf_counter()
+        update, health = self.programs.update(leg, task, state, raw)
+        seconds = time.perf_counter() - began
+        self._say(f"stage {leg.stage.name}: compiled in {seconds:.1f} s")
         self.watch.start()
         for step in range(step + 1, leg.end + 1):
             signum = stop.at(step)
             if signum is not None:
-                self._stop(state, step - 1, leg, signum)
-            state, health, metrics = update(state, health, self.frozen, raw)
+                self._stop(leg, state, step - 1, signum)
+            state, health, metrics = update(state, health, self.programs.frozen, raw)
             raw = next(feed) if step < leg.end else None
             self.watch.step()
             self.progress.advance()
@@ -419,7 +261,7 @@ class _Trainer:
             every = settings[f"{name}_every"]
             return bool(every) and (step % every == 0 or final)
 
-        evaluates = self.evaluates and due("evaluate")
+        evaluates = self.evaluate_fn is not None and due("evaluate")
         saves = ends or due("checkpoint") or (evaluates and settings["best_metric"])
         if step == 1 or ends or due("log"):
             self._log(leg, step, health, metrics)
@@ -458,19 +300,15 @@ class _Trainer:
             saved = self.checkpoints.latest()
             kept = "no checkpoint yet" if saved is None else f"checkpoint {saved}"
             raise UserError(
-                f"{_by_weight(metrics)[term]} is not finite at step {step} (stage "
+                f"{terms(metrics)[term]} is not finite at step {step} (stage "
                 f"{leg.stage.name!r}); the last finite state is {kept}: lower the "
                 "learning rate, or set dtype=float32"
             )
 
     def _evaluate(self, leg: Leg, state: TrainState, step: int) -> Mapping[str, float]:
-        variables, frozen = self._local(state)
-        figures = {
-            name: float(value)
-            for name, value in self.evaluate_fn(
-                self.system, variables, frozen, self.config
-            ).items()
-        }
+        assert self.evaluate_fn is not None
+        found = self.evaluate_fn(self.system, *self.programs.local(state), self.config)
+        figures = {name: float(value) for name, value in found.items()}
         best = self.settings["best_metric"]
         if best and best not in figures:
             raise UserError(
@@ -486,20 +324,14 @@ class _Trainer:
 
     def _sample(self, leg: Leg, state: TrainState, step: int) -> None:
         """A grid of the same examples under the same key, all run long."""
-        name = leg.stage.name
-        if name not in self._grid_inputs:
-            task = self._task(name, "test")
-            count = min(self.settings["sample_count"], task.num_examples)
-            key = fold_name(root_key(self.seed), "samples")
-            batch = jax.jit(task.preprocess)(task.examples(np.arange(count)), key)
-            self._grid_inputs[name] = batch, key
-        columns = self._draw(*self._local(state), *self._grid_inputs[name])
+        stage = leg.stage.name
+        if stage not in self.sample_inputs:
+            self.sample_inputs[stage] = self.programs.sample_inputs(
+                self.feeds.task(stage, "test"), self.settings["sample_count"]
+            )
+        columns = self.programs.sample(state, *self.sample_inputs[stage])
         if self.writer is not None:
-            self.writer.grid(step, jax.device_get(columns))
-
-    def _local(self, state: TrainState) -> tuple[dict[str, Any], Frozen]:
-        """The variables that inference uses, and `frozen`, for this process alone."""
-        return sharding.on_this_process((state.variables(), self.frozen), self.mesh)
+            self.writer.grid(step, columns)
 
     def _save(
         self, state: TrainState, stage: str, figures: Mapping[str, float]
@@ -509,7 +341,7 @@ class _Trainer:
             self.writer.sync()
         self.checkpoints.save(state, stage, figures)
 
-    def _stop(self, state: TrainState, step: int, leg: Leg, signum: int) -> None:
+    def _stop(self, leg: Leg, state: TrainState, step: int, signum: int) -> None:
         if step and self.checkpoints.latest() != step:
             self._save(state, leg.stage.name, {})
         self.checkpoints.wait()
@@ -518,11 +350,6 @@ class _Trainer:
 
     def _say(self, line: str) -> None:
         self.progress.say(line)
-
-
-def _by_weight(metrics: Mapping[str, Any]) -> list[str]:
-    """Metric names, losses first: the likeliest cause is named."""
-    return sorted(metrics, key=lambda name: (not name.startswith("loss/"), name))
 
 
 def format_figures(figures: Mapping[str, float]) -> str:

@@ -36,6 +36,8 @@ VERSIONS = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "num
 def opened(workdir: epath.PathLike, config: Mapping[str, Any]) -> Iterator[epath.Path]:
     """A run's directory, made or taken up again, for its one trainer.
 
+    A start that fails before `record_start` leaves nothing behind.
+
     Args:
       workdir: the directory; local, or `gs://...`.
       config: the resolved config of this start.
@@ -48,16 +50,23 @@ def opened(workdir: epath.PathLike, config: Mapping[str, Any]) -> Iterator[epath
         of another config.
     """
     path = epath.Path(workdir).expanduser()
+    new = False
     with contextlib.ExitStack() as stack:
 
         def claim() -> None:
-            _make(path)
+            nonlocal new
+            new = _make(path)
             if not is_remote(path):
                 stack.enter_context(_locked(path))
             _check_same_run(path, config)
 
         _on_first_process(claim)
-        yield path
+        try:
+            yield path
+        except BaseException:
+            if jax.process_index() == 0 and not is_remote(path):
+                _remove_traces(path, new)
+            raise
 
 
 def record_start(workdir: epath.Path, config: Mapping[str, Any], step: int) -> None:
@@ -210,9 +219,10 @@ def _mismatch(mine: Any, theirs: Any) -> str:
     return ""
 
 
-def _make(path: epath.Path) -> None:
-    """Makes the directory and tries to write in it."""
+def _make(path: epath.Path) -> bool:
+    """Makes the directory, if it is not there, and tries to write in it."""
     try:
+        new = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
         if not is_remote(path):
             probe = path / ".lock"
@@ -222,6 +232,19 @@ def _make(path: epath.Path) -> None:
             f"cannot write to --workdir={path}: {error.strerror or error}; choose a "
             "directory that you may write to"
         ) from error
+    return new
+
+
+def _remove_traces(path: epath.Path, new: bool) -> None:
+    """Removes what a start makes before it begins to write."""
+    if (path / "config.json").exists():
+        return
+    with contextlib.suppress(OSError):  # something of the user's is in it
+        if (path / "checkpoints").exists():
+            os.rmdir(path / "checkpoints")
+        os.unlink(path / ".lock")
+        if new:
+            os.rmdir(path)
 
 
 @contextlib.contextmanager
@@ -253,6 +276,8 @@ def _check_same_run(path: epath.Path, config: Mapping[str, Any]) -> None:
                 f"{path} holds checkpoints but no config.json: choose another --workdir"
             )
         return
+    if not checkpoint.committed(path / "checkpoints"):
+        return  # nothing that could be gone on with: the new start takes its place
     old = read_config(path)
     if old.get("name") != config.get("name"):
         raise UserError(

@@ -19,7 +19,7 @@ import jaxgan.data
 from jaxgan import command
 from jaxgan import train as command_train
 from jaxgan.systems import registry
-from jaxgan.training import checkpoint, loop, sharding
+from jaxgan.training import checkpoint, programs, sharding
 from tests.training import toy
 
 CONFIG = str(pathlib.Path(__file__).with_name("toy_config.py"))
@@ -145,15 +145,15 @@ def _arm(checkpoints: pathlib.Path, fault: Fault) -> None:
     if fault.kind == "batch":
         toy.on_batch = lambda step: step == fault.step and strike()
     elif fault.kind == "hand_over":
-        enter = loop._Trainer._enter
+        enter = programs.Programs.enter
 
-        def entered(self, leg, state, raw):
-            state = enter(self, leg, state, raw)
+        def entered(self, leg, task, state, raw):
+            state = enter(self, leg, task, state, raw)
             if leg.begin:
                 strike()
             return state
 
-        loop._Trainer._enter = entered
+        programs.Programs.enter = entered
     else:
         seen = {
             "writing": any_temporary,

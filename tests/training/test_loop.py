@@ -11,7 +11,8 @@ import pytest
 
 from jaxgan.core import ArraySpec, Stage
 from jaxgan.core.errors import UserError
-from jaxgan.training import checkpoint, configs, loop, signals
+from jaxgan.core.state import fold_name
+from jaxgan.training import checkpoint, configs, programs, sharding, signals
 from jaxgan.training.writer import read_rows
 from tests.training import toy
 
@@ -22,7 +23,7 @@ def stage(name, length):
 
 def plan(lengths, total):
     stages = tuple(stage(str(i), n) for i, n in enumerate(lengths))
-    return [(x.stage.name, x.begin, x.end) for x in loop.legs(stages, total)]
+    return [(x.stage.name, x.begin, x.end) for x in programs.legs(stages, total)]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def by_hand(system, seed=0, batch_size=8):
             key = jax.random.fold_in(root, step)
             batch = preprocess(raw, jax.random.fold_in(key, 0))
             if state is None:
-                init_key = loop.fold_name(root, "init")
+                init_key = fold_name(root, "init")
                 state = jax.jit(system.init)(init_key, batch, {})
             if i == 0:
                 if stage.enter:
@@ -98,8 +99,7 @@ def test_training_does_what_the_contract_says(tmp_path):
 @pytest.mark.parametrize("devices", [(8, 1), (2, 4)], ids=["data8", "data2_model4"])
 def test_eight_devices_train_as_one(devices, tmp_path, monkeypatch):
     if devices[1] > 1:  # split everything that can be
-        monkeypatch.setattr(loop.sharding, "LARGE", 1)
-        monkeypatch.setattr(loop.sharding.shardings, "__defaults__", (1,))
+        monkeypatch.setattr(sharding.shardings, "__defaults__", (1,))
     mesh = {"data": devices[0], "model": devices[1]}
     toy.train(tmp_path, devices=mesh)
     state, metrics = by_hand(toy.Toy())

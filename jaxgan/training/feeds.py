@@ -1,0 +1,75 @@
+"""Raw batches, from the tasks of a config to the devices."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxgan.core.system import check_batch
+from jaxgan.data.pipeline import prefetch_to_device
+from jaxgan.training import configs, sharding
+from jaxgan.training.programs import Leg, root_key
+from jaxgan.training.progress import Stopwatch
+
+MakeTask = Callable[..., Any]  # make_task(data, split=, seed=) -> jaxgan.data.Task
+
+
+class Feeds:
+    """The tasks of a run, each opened once, and their batches on the mesh."""
+
+    def __init__(self, make_task: MakeTask, config: Mapping[str, Any], mesh: Mesh):
+        self._make_task, self._config = make_task, config
+        self._where = sharding.over_batch(mesh)
+        self._tasks: dict[str, Any] = {}
+
+    def task(self, stage: str, split: str = "train") -> Any:
+        """The task of a stage; stages with the same data share one."""
+        data = configs.stage_data(self._config, stage)
+        if split != "train" and "draws" in data:
+            data["draws"] = 1
+        key = f"{split} {configs.to_json(data)}"
+        if key not in self._tasks:
+            seed = self._config["seed"]
+            self._tasks[key] = self._make_task(data, split=split, seed=seed)
+        return self._tasks[key]
+
+    def first(self, leg: Leg) -> dict[str, jax.Array]:
+        """The stage's first raw batch.
+
+        Raises:
+          UserError: if it does not become what the stage expects.
+        """
+        task = self.task(leg.stage.name)
+        (raw,) = prefetch_to_device([next(self._batches(leg, leg.begin))], self._where)
+        batch = jax.eval_shape(task.preprocess, raw, root_key(0))
+        check_batch(batch, leg.stage.batch_spec, f"stage {leg.stage.name!r}")
+        return raw
+
+    def stream(
+        self, leg: Leg, step: int, watch: Stopwatch
+    ) -> Iterator[dict[str, jax.Array]]:
+        """Raw batches from `step` on; the watch is told how long they take."""
+
+        def timed() -> Iterator[dict[str, np.ndarray]]:
+            batches = self._batches(leg, step)
+            while True:
+                began = time.perf_counter()
+                raw = next(batches)
+                watch.waited(time.perf_counter() - began)
+                yield raw
+
+        return prefetch_to_device(timed(), self._where)
+
+    def _batches(self, leg: Leg, step: int) -> Iterator[dict[str, np.ndarray]]:
+        """This process' slices."""
+        return self.task(leg.stage.name).batches(
+            step,
+            self._config["training"]["batch_size"],
+            jax.process_index(),
+            jax.process_count(),
+        )

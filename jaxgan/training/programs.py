@@ -1,0 +1,184 @@
+"""What runs on the devices: the start of a state, hand-overs, updates, pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxgan.core.state import TrainState, fold_name
+from jaxgan.core.system import Frozen, Stage, System
+from jaxgan.core.types import Key
+from jaxgan.training import sharding
+
+
+@dataclasses.dataclass(frozen=True)
+class Leg:
+    """A stage's place in a run: updates `begin + 1` to `end`."""
+
+    stage: Stage
+    begin: int
+    end: int
+
+
+def legs(stages: tuple[Stage, ...], num_steps: int | None) -> list[Leg]:
+    """Cuts a run of `num_steps` updates into stages.
+
+    Each stage has its own length; the last one takes what remains, however much.
+    """
+    found, begin = [], 0
+    total = sum(s.num_steps for s in stages) if num_steps is None else num_steps
+    for i, stage in enumerate(stages):
+        last = i == len(stages) - 1
+        end = total if last else min(begin + stage.num_steps, total)
+        if end > begin or not found:
+            found.append(Leg(stage, begin, max(end, begin)))
+        elif begin < total:  # of no length, but its hand-over may matter
+            found.append(Leg(stage, begin, begin))
+        begin = max(end, begin)
+    return found
+
+
+def step_keys(seed: int, step: Any) -> tuple[Key, Key, Key]:
+    """The keys of one update: for preprocessing, for the step, for a hand-over."""
+    root = jax.random.fold_in(root_key(seed), step)
+    data, own, enter = (jax.random.fold_in(root, i) for i in range(3))
+    return data, own, enter
+
+
+def root_key(seed: int) -> Key:
+    """The run's key; the generator is named, whatever the machine's default is."""
+    return jax.random.key(seed, impl="threefry2x32")
+
+
+class Programs:
+    """The compiled parts of one start of a run, on one mesh."""
+
+    def __init__(self, system: System, seed: int, mesh: Mesh, frozen: Frozen):
+        """Places the frozen networks; nothing is compiled yet."""
+        self._system, self._seed, self._mesh = system, seed, mesh
+        self.frozen = jax.device_put(frozen, sharding.shardings(mesh, frozen))
+        self._draw = jax.jit(system.sample_grid)
+
+    def initial(self, task: Any, raw: Any) -> TrainState:
+        """The state before the first update, made where it will lie.
+
+        Args:
+          task: of the first stage.
+          raw: its first raw batch.
+        """
+        initialize = self._initialize(task)
+        abstract = jax.eval_shape(initialize, self.frozen, raw)
+        where = sharding.shardings(self._mesh, abstract)
+        return jax.jit(initialize, out_shardings=where)(self.frozen, raw)
+
+    def enter(self, leg: Leg, task: Any, state: TrainState, raw: Any) -> TrainState:
+        """Hand-over: the stage's own preparation, its counter at zero.
+
+        Args:
+          leg: the stage that begins.
+          task: of the stage.
+          state: as the stage before left it; donated.
+          raw: the stage's first raw batch.
+        """
+        hand_over = self._hand_over(leg, task)
+        abstract = jax.eval_shape(hand_over, state, self.frozen, raw)
+        where = sharding.shardings(self._mesh, abstract)
+        jitted = jax.jit(hand_over, out_shardings=where, donate_argnums=0)
+        return jitted(state, self.frozen, raw)
+
+    def abstract(
+        self, begun: Sequence[tuple[Leg, Any, Any]], task: Any, raw: Any
+    ) -> TrainState:
+        """Shapes and places of a state, as `jax.ShapeDtypeStruct`.
+
+        Args:
+          begun: `(leg, task, first raw batch)` of the stages that have begun.
+          task: of the first stage.
+          raw: its first raw batch.
+        """
+        state = jax.eval_shape(self._initialize(task), self.frozen, raw)
+        for leg, its_task, its_raw in begun:
+            if leg.stage.enter is not None:
+                hand_over = self._hand_over(leg, its_task)
+                state = jax.eval_shape(hand_over, state, self.frozen, its_raw)
+        where = sharding.shardings(self._mesh, state)
+        return jax.tree.map(
+            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+            state,
+            where,
+        )
+
+    def update(
+        self, leg: Leg, task: Any, state: TrainState, raw: Any
+    ) -> tuple[Callable[..., Any], jax.Array]:
+        """The stage's step, compiled for this mesh, with the state donated.
+
+        Returns:
+          `update(state, health, frozen, raw) -> (state, health, metrics)`, and the
+          first `health`: (first update, first term) that was not finite, or (-1, -1).
+          So a look at it now and then is enough to name both.
+        """
+
+        def update(state, health, frozen, raw):
+            data_key, step_key, _ = step_keys(self._seed, state.step)
+            batch = task.preprocess(raw, data_key)
+            new, metrics = leg.stage.step(state, frozen, batch, step_key)
+            bad = [~jnp.all(jnp.isfinite(metrics[n])) for n in terms(metrics)]
+            bad = jnp.stack(bad) if bad else jnp.zeros((1,), bool)
+            now = jnp.stack([state.step + 1, jnp.argmax(bad).astype(jnp.int32)])
+            health = jnp.where((health[0] < 0) & jnp.any(bad), now, health)
+            return new, health, metrics
+
+        where = jax.tree.map(lambda x: x.sharding, state)
+        whole = sharding.replicated(self._mesh)
+        jitted = jax.jit(
+            update, out_shardings=(where, whole, whole), donate_argnums=(0, 1)
+        )
+        health = jax.device_put(np.full((2,), -1, np.int32), whole)
+        return jitted.lower(state, health, self.frozen, raw).compile(), health
+
+    def sample_inputs(self, task: Any, count: int) -> tuple[Any, Key]:
+        """The first examples of a task, and the key of all pictures of a run."""
+        key = fold_name(root_key(self._seed), "samples")
+        raw = task.examples(np.arange(min(count, task.num_examples)))
+        return jax.jit(task.preprocess)(raw, key), key
+
+    def sample(self, state: TrainState, batch: Any, key: Key) -> dict[str, np.ndarray]:
+        """The columns of a sample grid."""
+        return jax.device_get(self._draw(*self.local(state), batch, key))
+
+    def local(self, state: TrainState) -> tuple[dict[str, Any], Frozen]:
+        """The variables that inference uses, and `frozen`, on one own device."""
+        return sharding.on_this_process((state.variables(), self.frozen), self._mesh)
+
+    def _initialize(self, task: Any) -> Callable[..., TrainState]:
+        def initialize(frozen: Frozen, raw: Any) -> TrainState:
+            data_key, _, _ = step_keys(self._seed, 0)
+            key = fold_name(root_key(self._seed), "init")
+            return self._system.init(key, task.preprocess(raw, data_key), frozen)
+
+        return initialize
+
+    def _hand_over(self, leg: Leg, task: Any) -> Callable[..., TrainState]:
+        def hand_over(state: TrainState, frozen: Frozen, raw: Any) -> TrainState:
+            data_key, _, key = step_keys(self._seed, leg.begin)
+            if leg.stage.enter is not None:
+                calibration = task.preprocess(raw, data_key)
+                state = leg.stage.enter(state, frozen, calibration, key)
+            return state.replace(
+                step=jnp.asarray(leg.begin, jnp.int32),
+                stage_step=jnp.zeros((), jnp.int32),
+            )
+
+        return hand_over
+
+
+def terms(metrics: Mapping[str, Any]) -> list[str]:
+    """Metric names, losses first: the likeliest cause is named."""
+    return sorted(metrics, key=lambda name: (not name.startswith("loss/"), name))
