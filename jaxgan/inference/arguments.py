@@ -249,10 +249,13 @@ def _values(
 def _array(field: str, text: str) -> np.ndarray:
     """The array in a `.npy` file, or that of the input's name in an `.npz`."""
     found = user_files.find(text, ARRAY_SUFFIXES, field)
-    if len(found.names) > 1:
-        raise core.UserError(f"--{field}={text}: give one file of {ARRAY_SUFFIXES}")
+    first, *others = found.names
+    if others:
+        raise core.UserError(
+            f"--{field}={text}: there are {len(found.names)} files; name one of them"
+        )
     try:
-        loaded = np.load(io.BytesIO(found.read(found.names[0])), allow_pickle=False)
+        loaded = np.load(io.BytesIO(found.read(first)), allow_pickle=False)
     except Exception as error:  # broken archives raise a dozen types
         raise core.UserError(
             f"--{field}={text}: not a whole .npy or .npz file ({error})"

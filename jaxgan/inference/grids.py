@@ -95,7 +95,7 @@ def _as_grids(values: np.ndarray) -> Grids:
 
 
 def _from_binvox(data: bytes) -> UInt8[np.ndarray, "x y z"]:
-    """binvox 1: a header of text lines, then runs (value, length), y innermost."""
+    """binvox 1: lines of text, then runs (value, length) along x, z, y; y is up."""
     head, separator, body = data.partition(b"\ndata\n")
     lines = head.decode("ascii").splitlines()
     dims = [line.split()[1:] for line in lines if line.startswith("dim")]
@@ -106,8 +106,8 @@ def _from_binvox(data: bytes) -> UInt8[np.ndarray, "x y z"]:
     values = np.repeat(runs[:, 0], runs[:, 1])
     if values.size != np.prod(shape):
         raise Unusable("not a whole binvox file")
-    x_z_y = values.reshape(shape)  # its y points up
-    return np.ascontiguousarray(x_z_y)
+    # A quarter turn about x, so that z is up; without the flip it were a mirror image.
+    return np.ascontiguousarray(values.reshape(shape)[:, ::-1])
 
 
 def _from_mesh(data: bytes, suffix: str, resolution: int) -> Grids:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from jaxgan.inference import files as user_files
 from jaxgan.inference import grids
 
 Shape = tuple[int, ...]
+_ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError)  # the last: a password
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Example:
         return fold_name(root, self.name)
 
 
+@runtime_checkable
 class Source(Protocol):
     """The values of one input.
 
@@ -156,6 +160,8 @@ class _naming:
             raise Unusable(f"{self._name}: {error}") from error
         if isinstance(error, OSError):
             raise Unusable(f"{self._name}: {error.strerror or error}") from error
+        if isinstance(error, _ARCHIVE_ERRORS):
+            raise Unusable(f"{self._name}: not whole in the archive") from error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -389,4 +395,4 @@ class Rows:
         return self.rows.shape[1:]
 
     def read(self, example: Example, key: Key) -> np.ndarray:
-        return self.rows[example.picks[self.field]]
+        return np.asarray(self.rows[example.picks[self.field]])

@@ -137,7 +137,8 @@ def _prove(
     """The largest difference between the files in a fresh process and the mode."""
     with tempfile.TemporaryDirectory() as place:
         given, results = Path(place) / "inputs.npz", Path(place) / "outputs.npz"
-        np.savez(given, **inputs)
+        arrays: dict[str, Any] = dict(inputs)
+        np.savez(given, **arrays)
         code = _CHILD.format(blocked=BLOCKED, load=LOAD)
         backend = jax.default_backend()
         environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}

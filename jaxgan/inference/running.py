@@ -162,57 +162,45 @@ def run(
       UserError: if memory does not suffice.
     """
     sources = runner.arguments.sources
-    groups = _groups(examples, sources, say, max_shapes)
-    batches = (
-        (padded, members[i : i + size])
-        for padded, members in groups.items()
-        for size in [batch_size or _fitting(padded, sources)]
-        for i in range(0, len(members), size)
-    )
-    sizes_of = {
-        padded: min(batch_size or _fitting(padded, sources), len(members))
-        for padded, members in groups.items()
-    }
     with concurrent.futures.ThreadPoolExecutor() as pool:
+        groups = _groups(examples, sources, pool, say, max_shapes)
         running = None
-        for padded, members in batches:
-
-            def read(member: tuple[int, Example]) -> Any:
-                return _read(member[1], sources, root)
-
-            read_inputs = list(pool.map(read, members))
-            kept = []
-            for (number, example), values in zip(members, read_inputs, strict=True):
-                if isinstance(values, Unusable):
-                    say(f"{values}; skipped")
-                else:
-                    kept.append((number, example, values))
-            if not kept:
-                continue
-            started = kept, _start(runner, kept, dict(padded), sizes_of[padded], root)
-            if running is not None:  # its results are fetched while this one computes
-                yield from _finish(runner.mode, sources, *running, say)
-            running = started
+        for padded, members in groups.items():
+            size = min(batch_size or _fitting(padded, sources), len(members))
+            for first in range(0, len(members), size):
+                kept = _read(members[first : first + size], sources, pool, say, root)
+                if not kept:
+                    continue
+                started = kept, _start(runner, kept, dict(padded), size, root)
+                if running is not None:  # fetched while this one computes
+                    yield from _finish(runner.mode, sources, *running, say)
+                running = started
         if running is not None:
             yield from _finish(runner.mode, sources, *running, say)
 
 
+Kept = list[tuple[int, Example, dict[str, np.ndarray]]]
 Padded = tuple[tuple[str, Shape], ...]  # input: shape of an example as the network sees
 
 
 def _groups(
     examples: Sequence[Example],
     sources: Mapping[str, Source],
+    pool: concurrent.futures.Executor,
     say: Callable[[str], None],
     max_shapes: int,
 ) -> dict[Padded, list[tuple[int, Example]]]:
     """The examples that can be read, by the shapes of their padded inputs."""
+
+    def look(example: Example) -> dict[str, Shape]:
+        return {field: source.shape(example) for field, source in sources.items()}
+
     shapes: dict[int, dict[str, Shape]] = {}
-    for number, example in enumerate(examples):
-        try:
-            shapes[number] = {f: s.shape(example) for f, s in sources.items()}
-        except Unusable as error:
-            say(f"{error}; skipped")
+    for number, found in enumerate(pool.map(_attempt(look), examples)):
+        if isinstance(found, Unusable):
+            say(f"{found}; skipped")
+        else:
+            shapes[number] = found
     multiples = {}
     for field, source in sources.items():
         if source.multiple:
@@ -253,16 +241,43 @@ def _fitting(padded: Padded, sources: Mapping[str, Source]) -> int:
     return max(1, min(BATCH_SIZE, PIXELS // max(pixels, 1)))
 
 
-def _read(example: Example, sources: Mapping[str, Source], root: Key) -> Any:
-    try:
+def _attempt(action: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Returns what cannot be used instead of raising it: an executor would stop."""
+
+    def attempt(argument: Any) -> Any:
+        try:
+            return action(argument)
+        except Unusable as error:
+            return error
+
+    return attempt
+
+
+def _read(
+    members: Sequence[tuple[int, Example]],
+    sources: Mapping[str, Source],
+    pool: concurrent.futures.Executor,
+    say: Callable[[str], None],
+    root: Key,
+) -> Kept:
+    """The inputs of a batch, as far as they can be read."""
+
+    def read(member: tuple[int, Example]) -> dict[str, np.ndarray]:
+        example = member[1]
         return {f: s.read(example, example.key(root)) for f, s in sources.items()}
-    except Unusable as error:
-        return error
+
+    kept = []
+    for member, values in zip(members, pool.map(_attempt(read), members), strict=True):
+        if isinstance(values, Unusable):
+            say(f"{values}; skipped")
+        else:
+            kept.append((*member, values))
+    return kept
 
 
 def _start(
     runner: Runner,
-    kept: Sequence[tuple[int, Example, dict[str, np.ndarray]]],
+    kept: Kept,
     padded: Mapping[str, Shape],
     size: int,
     root: Key,
@@ -297,7 +312,7 @@ def _out_of_memory(error: jax.errors.JaxRuntimeError) -> Exception:
 def _finish(
     mode: core.Mode,
     sources: Mapping[str, Source],
-    kept: Sequence[tuple[int, Example, dict[str, np.ndarray]]],
+    kept: Kept,
     outputs: Mapping[str, jax.Array],
     say: Callable[[str], None],
 ) -> Iterator[Result]:
@@ -311,7 +326,7 @@ def _finish(
         if not finite[row]:
             say(f"{example.name}: the result is not finite; skipped")
             continue
-        own = {name: x[row] for name, x in host.items()}
+        own = {name: np.asarray(x[row]) for name, x in host.items()}
         if grows is not None:
             extent = values[grows].shape[-3:-1]
             own = {n: _crop(x, mode.output[n], extent) for n, x in own.items()}

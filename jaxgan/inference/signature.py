@@ -116,10 +116,11 @@ def of_mode(
                 sizes = enumerate(item.shape)
                 made = Argument(tuple(n if n > 0 else f"n{i}_{name}" for i, n in sizes))
             case core.Float():
-                bounds = (
-                    b if math.isfinite(b) else None for b in (item.low, item.high)
+                low, high = (
+                    bound if math.isfinite(bound) else None
+                    for bound in (item.low, item.high)
                 )
-                found[name] = Argument((), "float32", *bounds, item.help)
+                found[name] = Argument((), "float32", low, high, item.help)
                 continue
             case _:
                 continue

@@ -1,0 +1,104 @@
+"""What `--input` may be, and what its files are called."""
+
+import io
+import zipfile
+
+import pytest
+from PIL import Image
+
+from jaxgan.core.errors import UserError
+from jaxgan.data.pictures import SUFFIXES, Unusable
+from jaxgan.inference import files, sizes
+from tests.inference.conftest import gradient
+
+
+def test_a_folder_is_searched_with_all_folders_below(photos):
+    found = files.find(str(photos), SUFFIXES, "input")
+    assert found.names == (
+        "a.png",
+        "b.jpg",
+        "below/grey.png",
+        "empty.png",
+        "torn.png",
+    )
+    assert found.read("a.png") == (photos / "a.png").read_bytes()
+
+
+def test_one_file_keeps_its_name(photos):
+    found = files.find(str(photos / "below" / "grey.png"), SUFFIXES, "input")
+    assert found.names == ("grey.png",)
+    assert found.read("grey.png") == (photos / "below" / "grey.png").read_bytes()
+
+
+def test_an_archive_and_a_folder_in_it(photos, tmp_path):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in ("a.png", "below/grey.png"):
+            archive.write(photos / name, name)
+    found = files.find(str(tmp_path / "all.zip"), SUFFIXES, "input")
+    assert found.names == ("a.png", "below/grey.png")
+    inner = files.find(f"{tmp_path}/all.zip!/below", SUFFIXES, "input")
+    assert inner.names == ("grey.png",)
+
+
+def test_results_of_an_earlier_command_are_no_input(photos):
+    out = photos / "out"
+    out.mkdir()
+    (out / "a.png").write_bytes(b"")
+    found = files.find(str(photos), SUFFIXES, "input", leave_out=out.resolve())
+    assert "out/a.png" not in found.names and "a.png" in found.names
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("phtos", "--input=.*phtos: there is no such file or folder.*'photos'"),
+        ("photos/a.zip", "there is no such file or folder"),
+        ("notes.txt", "does not take such a file; it takes .jpg"),
+        ("nothing", "nothing: there are no image.* in it"),
+        ("bad.zip", "no zip archive"),
+    ],
+)
+def test_what_cannot_be_input_is_named(photos, tmp_path, path, message):
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "bad.zip").write_text("no archive")
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(UserError, match=message) as raised:
+        files.find(str(tmp_path / path), SUFFIXES, "input")
+    assert "\n" not in str(raised.value)
+
+
+def test_results_keep_apart_what_differs_in_its_suffix_alone():
+    names = ["a.png", "a.jpg", "b.png", "c/a.png"]
+    assert files.stems(names) == ["a_png", "a_jpg", "b", "c/a"]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_extent_is_that_of_the_upright_picture(suffix, orientation):
+    image = Image.fromarray(gradient(20, 30))
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    data = io.BytesIO()
+    image.save(data, format=suffix.replace("jpg", "jpeg"), exif=exif)
+    lying = orientation in (6, 8)
+    assert files.extent(data.getvalue()) == ((30, 20) if lying else (20, 30))
+
+
+def test_extent_of_what_is_no_picture():
+    with pytest.raises(Unusable, match="not an image file"):
+        files.extent(b"hello")
+
+
+def test_sizes_round_up_to_multiples():
+    assert sizes.round_up((33, 64), 32) == (64, 64)
+    assert sizes.round_up((1, 5), 1) == (1, 5)
+
+
+def test_few_sizes_are_left_alone_and_many_are_merged():
+    few = [(30, 30), (40, 50), (33, 31)]
+    assert sizes.common_multiple(few, 4, limit=3) == 4
+    many = [(n, n + 1) for n in range(30, 62)]
+    multiple = sizes.common_multiple(many, 4, limit=3)
+    assert multiple % 4 == 0
+    assert len({sizes.round_up(e, multiple) for e in many}) <= 3
+    assert len({sizes.round_up(e, multiple // 2) for e in many}) > 3
