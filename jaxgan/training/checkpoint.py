@@ -37,7 +37,7 @@ class About:
     Attributes:
       step: updates done.
       stage: the stage that made the last of them.
-      digests: of the arrays of `networks` and of `procedure`, see `digest`.
+      digests: of the arrays of `networks` and of `procedure`, see `survey`.
       format_version: of the layout.
     """
 
@@ -116,13 +116,16 @@ class Checkpoints:
         """
         step = int(state.step)
         self.wait()
-        bad = non_finite(state)
-        if bad:
-            raise UserError(
-                f"step {step}: {bad[0]} is not finite, so no checkpoint was written; "
-                f"{self._last()}; lower the learning rate or set dtype=float32"
-            )
-        digests = {item: digest(_part(state, names)) for item, names in _ITEMS.items()}
+        parts = {item: _part(state, names) for item, names in _ITEMS.items()}
+        surveys = {item: survey(part) for item, part in parts.items()}
+        for _, bad in surveys.values():
+            if bad:
+                raise UserError(
+                    f"step {step}: {bad[0]} is not finite, so no checkpoint was "
+                    f"written; {self._last()}; lower the learning rate or set "
+                    "dtype=float32"
+                )
+        digests = {item: digest for item, (digest, _) in surveys.items()}
         about = About(step=step, stage=stage, digests=digests)
         if metrics is not None and self._best_metric not in metrics:
             metrics = None
@@ -133,8 +136,8 @@ class Checkpoints:
                 args=ocp.args.Composite(
                     about=ocp.args.JsonSave(dataclasses.asdict(about)),
                     **{
-                        item: ocp.args.StandardSave(_part(state, names))
-                        for item, names in _ITEMS.items()
+                        item: ocp.args.StandardSave(part)
+                        for item, part in parts.items()
                     },
                 ),
                 metrics=None if metrics is None else dict(metrics),
@@ -306,7 +309,7 @@ def _read_state(
 
 
 def _checked(found: Any, about: About, item: str) -> dict[str, Any]:
-    if digest(found) != about.digests[item]:
+    if survey(found)[0] != about.digests[item]:
         raise ValueError(f"its {item} are not what was written")
     return dict(found)
 
@@ -345,28 +348,28 @@ def _own_parts(x: Any) -> list[np.ndarray]:
     return [np.asarray(s.data) for s in x.addressable_shards if s.replica_id == 0]
 
 
-def digest(tree: Any) -> int:
-    """A checksum of all arrays that does not depend on how they are sharded."""
-    total = 0
-    for i, leaf in enumerate(jax.tree.leaves(tree)):
+def survey(tree: Any) -> tuple[int, list[str]]:
+    """A checksum that does not depend on the sharding, and what is not finite.
+
+    Args:
+      tree: arrays; on several processes each looks at its own shards.
+
+    Returns:
+      The checksum of all bits, and the names of the leaves that hold an infinity or a
+      NaN.
+    """
+    total, bad = 0, []
+    for i, (path, leaf) in enumerate(jax.tree_util.tree_leaves_with_path(tree)):
         for part in _own_parts(leaf):
+            if part.dtype.kind not in "iub" and not np.isfinite(part).all():
+                bad.append(jax.tree_util.keystr(path, simple=True, separator="/"))
             words = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
-            words = np.pad(words, (0, -words.size % 4)).view(np.uint32)
-            total += (2 * i + 1) * int(words.sum(dtype=np.uint64))
-    return _over_processes(total)
-
-
-def non_finite(state: TrainState) -> list[str]:
-    """The names of the leaves that hold an infinity or a NaN."""
-    named = jax.tree_util.tree_leaves_with_path(state)
-    bad = []
-    for path, leaf in named:
-        parts = (p for p in _own_parts(leaf) if p.dtype.kind not in "iub")
-        if not all(np.isfinite(np.asarray(p, np.float64).sum()) for p in parts):
-            bad.append(jax.tree_util.keystr(path))
+            if words.size % 4:
+                words = np.pad(words, (0, -words.size % 4))
+            total += (2 * i + 1) * int(words.view(np.uint32).sum(dtype=np.uint64))
     if _over_processes(len(bad)) and not bad:
         bad = ["the state on another process"]
-    return bad
+    return _over_processes(total), bad
 
 
 def _over_processes(count: int) -> int:

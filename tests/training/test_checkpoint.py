@@ -55,6 +55,10 @@ def largest_file(folder):
     return max((p for p in folder.rglob("*") if p.is_file()), key=os.path.getsize)
 
 
+def digest(tree):
+    return checkpoint.survey(tree)[0]
+
+
 def restore(folder):
     lines = []
     checkpoints = Checkpoints(folder)
@@ -103,9 +107,9 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, item, saved):
 def test_the_digest_sees_a_single_changed_bit_whatever_is_unpacked():
     tree = {"a": jnp.arange(10.0), "b": jnp.ones((3,), jnp.bfloat16)}
     changed = {**tree, "b": tree["b"].at[1].set(1.0078125)}  # the next bfloat16
-    assert checkpoint.digest(tree) != checkpoint.digest(changed)
+    assert digest(tree) != digest(changed)
     swapped = {"a": tree["a"], "b": tree["b"] * 1}
-    assert checkpoint.digest(tree) == checkpoint.digest(swapped)
+    assert digest(tree) == digest(swapped)
 
 
 def test_only_damaged_checkpoints_are_an_error(saved):
@@ -126,7 +130,7 @@ def test_a_state_that_is_not_finite_is_not_saved(where, tmp_path):
         bad = bad.replace(params={"net": {"w": jnp.array([1.0, jnp.nan])}})
     else:
         bad = bad.remember(half=jnp.array([jnp.inf], jnp.bfloat16))
-    with pytest.raises(UserError, match=rf"step 2: \.{where}.* checkpoint is step 1"):
+    with pytest.raises(UserError, match=rf"step 2: {where}/\w+.* checkpoint is step 1"):
         checkpoints.save(bad, "a")
     checkpoints.close()
     assert checkpoint.committed(tmp_path) == [1]
@@ -135,7 +139,7 @@ def test_a_state_that_is_not_finite_is_not_saved(where, tmp_path):
 def test_large_finite_values_are_finite(tmp_path):
     """Their sum overflows float32."""
     state = make_state(1).remember(large=jnp.full((100,), 3e38))
-    assert not checkpoint.non_finite(state)
+    assert checkpoint.survey(state)[1] == []
 
 
 def test_the_last_and_every_kth_are_kept(tmp_path):
