@@ -4,20 +4,20 @@ One number an example, summed over pixels, since the published weights of the tw
 belong to sums. Minimised over the latent (Yeh et al., CVPR 2017, section 4).
 """
 
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgan.core.update import at_least_float32
 
+NORMS = {"l1": jnp.abs, "l2": jnp.square}
+
 
 def context_loss(
     images: Float[Array, "b h w c"],
     targets: Float[Array, "b h w c"],
     weights: Float[Array, "b h w 1"],
-    norm: Literal["l1", "l2"] = "l1",
+    norm: str = "l1",
 ) -> Float[Array, " b"]:
     """`sum W |x - y|` over pixels and channels (equation 4), or `sum W (x - y)^2`.
 
@@ -25,7 +25,7 @@ def context_loss(
     """
     images, targets = at_least_float32(images), at_least_float32(targets)
     difference = images - jnp.where(weights > 0, targets, 0.0)
-    distance = {"l1": jnp.abs, "l2": jnp.square}[norm](difference)
+    distance = NORMS[norm](difference)
     return jnp.sum(weights * distance, axis=(1, 2, 3))
 
 

@@ -1,0 +1,483 @@
+"""DCGAN: its specification's acceptance checks, shared with the first GAN."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxgan import core, losses
+from jaxgan.core.player import updates_done
+from jaxgan.data import make_task
+from jaxgan.networks.dcgan import LINEAGES, DCGANDiscriminator, layer_table
+from jaxgan.networks.layers import Conv, ConvTranspose
+from jaxgan.systems.dcgan import DCGAN
+from tests import cases
+
+TINY = cases.build("dcgan", "tiny")
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """The tiny system after three steps, and its batch."""
+    batch = cases.random_batch(TINY.stages[0], 16)
+    state, step = jax.jit(TINY.init)(KEY, batch, {}), jax.jit(TINY.step)
+    for i in range(3):
+        state, _ = step(state, {}, batch, jax.random.fold_in(KEY, i))
+    return state, batch
+
+
+def shapes(system):
+    spec = system.stages[0].batch_spec
+    batch = {
+        k: jax.ShapeDtypeStruct((2, *s.shape), jnp.dtype(s.dtype))
+        for k, s in spec.items()
+    }
+    return jax.eval_shape(system.init, KEY, batch, {})
+
+
+def counts(system):
+    params = shapes(system).params
+    return tuple(
+        sum(math.prod(x.shape) for x in jax.tree.leaves(params[n]))
+        for n in ("generator", "discriminator")
+    )
+
+
+def widths(lineage, w, **options):
+    return DCGAN(
+        lineage=lineage, generator_channels=w, discriminator_channels=w, **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [
+        (widths("theano", 128), (18_885_760, 17_232_768)),
+        (widths("torch", 64), (3_576_704, 2_765_568)),
+        (widths("tf", 64), (5_135_363, 4_316_545)),
+        (widths("tf", 128), (18_872_323, 17_234_689)),
+        (cases.build("dcgan", "mnist_conditional"), (6_820_538, 6_688_202)),
+        # The shapes of the author's published ImageNet parameters, summed.
+        (cases.build("dcgan", "imagenet32"), (6_690_688, 4_586_112)),
+    ],
+    ids=["theano", "torch", "tf", "tf_128", "mnist_conditional", "imagenet32"],
+)
+def test_check_01_parameter_counts(system, expected):
+    assert counts(system) == expected
+
+
+@pytest.mark.parametrize("lineage", ["theano", "torch", "tf"])
+def test_check_01_shapes(lineage):
+    nets, state = widths(lineage, 64).networks(), shapes(widths(lineage, 64))
+
+    def play(params, stats):
+        z = jnp.zeros((2, 100))
+        image, _ = core.forward(
+            nets["generator"], params["generator"], stats["generator"], z, train=False
+        )
+        name = "discriminator"
+        logits = core.forward(nets[name], params[name], stats[name], image, train=False)
+        return image, logits[0]
+
+    image, logits = jax.eval_shape(play, state.params, state.stats)
+    assert image.shape == (2, 64, 64, 3) and logits.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(16, [4, 8]), (32, [4, 8, 16]), (128, [4, 8, 16, 32, 32])],
+)
+def test_other_sizes_are_built_and_capped_at_eight_times_the_width(size, expected):
+    assert [x.fan_out for x in layer_table(size, 3, 4, "torch")] == expected
+    nets = DCGAN(image_size=size, generator_channels=4, discriminator_channels=4)
+    image, _ = jax.eval_shape(
+        lambda: nets.networks()["generator"].init_with_output(
+            KEY, jnp.zeros((2, 100)), train=False
+        )
+    )
+    assert image.shape == (2, size, size, 3)
+
+
+@pytest.mark.parametrize("size", [0, 4, 20, 48, 65])
+def test_sizes_that_cannot_be_built_are_refused(size):
+    with pytest.raises(core.UserError, match=f"image_size = {size}"):
+        DCGAN(image_size=size)
+
+
+def test_check_02_losses_at_zero_logits():
+    zero = jnp.zeros(3)
+    np.testing.assert_allclose(
+        losses.bce_discriminator(zero, zero), 1.386294, rtol=1e-6
+    )
+    system = dataclasses.replace(TINY, loss="minimax")
+    batch = cases.random_batch(system.stages[0], 16)
+    for chosen, expected in ((TINY, 0.693147), (system, -0.693147)):
+        still = without(chosen, "discriminator")
+        state = jax.jit(still.init)(KEY, batch, {})
+        params = {**state.params["discriminator"]}
+        params["head"] = jax.tree.map(jnp.zeros_like, params["head"])
+        state = state.replace(params={**state.params, "discriminator": params})
+        _, metrics = jax.jit(still.step)(state, {}, batch, KEY)
+        np.testing.assert_allclose(metrics["loss/discriminator"], 1.386294, rtol=1e-5)
+        np.testing.assert_allclose(metrics["loss/generator"], expected, rtol=1e-5)
+
+
+def first_layer(lineage, image, kernel):
+    chosen = LINEAGES[lineage]
+    conv = Conv(1, chosen.kernel_size, 2, (chosen.padding,) * 2, use_bias=False)
+    return np.asarray(conv.apply({"params": {"kernel": kernel}}, image))
+
+
+@pytest.mark.parametrize("pixel", [(0, 0), (1, 6), (7, 7), (4, 3)], ids=str)
+def test_check_03_padding(pixel):
+    """Torch's kernel is even and its padding symmetric, so mirror images have mirror
+    responses. An odd kernel at stride 2 and an even size cannot have them: Theano's
+    padding reaches one pixel further before, `SAME` one further after, and each is the
+    mirror of the other."""
+    image = jnp.zeros((1, 8, 8, 1)).at[0, pixel[0], pixel[1], 0].set(1.0)
+    flip = lambda x: x[:, ::-1, ::-1]  # noqa: E731
+
+    def mirrored(lineage, other):
+        size = LINEAGES[lineage].kernel_size
+        kernel = jax.random.normal(KEY, (size, size, 1, 1))
+        response = first_layer(lineage, image, kernel)
+        assert response.shape == (1, 4, 4, 1)
+        theirs = first_layer(other, flip(image), kernel[::-1, ::-1])
+        return np.array_equal(flip(theirs), response)
+
+    assert mirrored("torch", "torch")
+    assert mirrored("theano", "tf") and mirrored("tf", "theano")
+    assert not mirrored("tf", "tf") and not mirrored("theano", "theano")
+
+
+@pytest.mark.parametrize("lineage", LINEAGES)
+def test_check_03_the_generators_layers_are_transposes_of_the_discriminators(lineage):
+    chosen = LINEAGES[lineage]
+    kernel = jax.random.normal(KEY, (chosen.kernel_size,) * 2 + (3, 2))
+    down = Conv(2, chosen.kernel_size, 2, (chosen.padding,) * 2, use_bias=False)
+    up = ConvTranspose(
+        3,
+        chosen.kernel_size,
+        2,
+        (chosen.padding,) * 2,
+        chosen.output_padding,
+        use_bias=False,
+    )
+    x = jax.random.normal(KEY, (1, 8, 8, 3))
+    y, pull = jax.vjp(lambda x: down.apply({"params": {"kernel": kernel}}, x), x)
+    z = jax.random.normal(KEY, y.shape)
+    doubled = up.apply({"params": {"kernel": kernel}}, z)
+    assert doubled.shape == x.shape and y.shape[1:3] == (4, 4)
+    np.testing.assert_allclose(doubled, pull(z)[0], atol=1e-5)
+
+
+def without(system, name):
+    """The system with one player who stands still."""
+    players = system.optimizers()
+    players[name] = core.player((name,), optax.identity(), 0.0)
+    cls = type(system)
+    twin = type(cls.__name__, (cls,), {"optimizers": lambda self: players})
+    return twin(**{f.name: getattr(system, f.name) for f in dataclasses.fields(cls)})
+
+
+def equal(a, b) -> bool:
+    return all(jax.tree.leaves(jax.tree.map(np.array_equal, a, b)))
+
+
+def test_check_05_the_generator_is_judged_by_the_updated_discriminator(tiny):
+    _, batch = tiny
+    moved = []
+    for system in (TINY, without(TINY, "discriminator")):
+        state = jax.jit(system.init)(KEY, batch, {})
+        moved.append(jax.jit(system.step)(state, {}, batch, KEY)[0])
+    assert not equal(moved[0].params["generator"], moved[1].params["generator"])
+    assert equal(moved[1].params["discriminator"], state.params["discriminator"])
+
+
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_check_06_an_update_moves_its_own_network_only(tiny, player):
+    state, batch = tiny
+    z = jnp.ones((16, TINY.z_dim)) * jnp.linspace(-1, 1, 16)[:, None]
+    args = (batch["image"], z) if player == "discriminator" else (z,)
+    after, _ = core.update(
+        state,
+        getattr(TINY, f"{player}_loss"),
+        (player,),
+        *args,
+        optimizers=TINY.optimizers(),
+        commit=(player,),
+    )
+    for name in state.params:
+        assert equal(state.params[name], after.params[name]) == (name != player)
+        assert equal(state.stats[name], after.stats[name]) == (name != player)
+
+
+def test_check_07_real_and_fake_batches_have_their_own_statistics(tiny):
+    state, batch = tiny
+    fixed = core.Fixed(state.params, state.stats, {})
+    trained = {"discriminator": state.params["discriminator"]}
+    reals, fakes = [], []
+    for seed in (0, 1):
+        z = core.draw_latent("uniform", jax.random.key(seed), (16, TINY.z_dim))
+        _, out = TINY.discriminator_loss(trained, fixed, batch["image"], z)
+        reals.append(out.metrics["logits/real"])
+        fakes.append(out.metrics["logits/fake"])
+    assert reals[0] == reals[1] and fakes[0] != fakes[1]
+
+
+def test_critic_and_generator_steps_are_counted_and_see_batches_of_their_own():
+    system = dataclasses.replace(TINY, n_critic=3, g_steps=2)
+    batch = cases.random_batch(system.stages[0], 16)
+    assert batch["image"].shape == (16, 3, 16, 16, 3)
+    state, step = jax.jit(system.init)(KEY, batch, {}), jax.jit(system.step)
+    after, _ = step(state, {}, batch, KEY)
+    count = lambda name: int(updates_done(after.opt_state[name]))  # noqa: E731
+    assert (count("discriminator"), count("generator")) == (3, 2)
+    for i in range(3):
+        other = {"image": batch["image"].at[:, i].multiply(0.5)}
+        changed, _ = step(state, {}, other, KEY)
+        assert not equal(changed.params, after.params), i
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_reused_noise_is_that_of_the_discriminators_update(monkeypatch, tiny, reuse):
+    system, (state, batch) = dataclasses.replace(TINY, reuse_noise=reuse), tiny
+    noise = core.draw_latent("uniform", KEY, (2, 16, TINY.z_dim))
+    after = []
+    for drawn in (noise, noise.at[1].multiply(-0.5)):
+        monkeypatch.setattr(core, "draw_latent", lambda *_, drawn=drawn: drawn)
+        step = jax.jit(lambda state: system.step(state, {}, batch, KEY)[0])
+        after.append(step(state).params["generator"])
+    assert equal(*after) == reuse
+
+
+def test_the_rate_falls_by_epoch_and_counts_the_players_own_updates():
+    system = DCGAN(
+        constant_steps=20, decay_steps=20, epoch_steps=10, n_critic=2, learning_rate=1.0
+    )
+    rates = {n: p.learning_rate for n, p in system.optimizers().items()}
+    by_epoch = [1.0, 1.0, 1.0, 0.5, 0.0]  # the author's falls after his next epoch
+    for epoch, rate in enumerate(by_epoch):
+        for step in (10 * epoch, 10 * epoch + 9):
+            assert rates["generator"](step) == pytest.approx(rate)
+            assert rates["discriminator"](2 * step + 1) == pytest.approx(rate)
+
+
+def test_weight_decay_is_coupled_and_reaches_the_norms():
+    player = DCGAN(l2=1e-5).optimizers()["generator"]
+    params = {"generator": {"norm": {"scale": jnp.array([2.0, -2.0])}}}
+    still = jax.tree.map(jnp.zeros_like, params)
+    update, _ = player.update(still, player.init(params), params)
+    # Adam makes full steps even of a gradient of 1e-5 * p.
+    np.testing.assert_allclose(
+        update["generator"]["norm"]["scale"], [-2e-4, 2e-4], rtol=1e-2
+    )
+
+
+def test_small_batches_are_warned_of(caplog):
+    batch = cases.random_batch(TINY.stages[0], 5)
+    jax.eval_shape(TINY.init, KEY, batch, {})
+    assert "batch norm over a batch of 5" in caplog.text
+    caplog.clear()
+    jax.eval_shape(TINY.init, KEY, cases.random_batch(TINY.stages[0], 16), {})
+    assert not caplog.text
+
+
+def call(system, mode, variables, **inputs):
+    declared = system.inference[mode]
+    for name, spec in declared.inputs.items():
+        if isinstance(spec, core.Int | core.Choice | core.Float):
+            inputs.setdefault(name, spec.default)
+    return declared.fn(variables, {}, inputs, KEY)
+
+
+def test_samples_by_running_statistics_do_not_depend_on_batch_mates(tiny):
+    variables = tiny[0].variables()
+    z = core.draw_latent("uniform", KEY, (6, TINY.z_dim))
+    for statistics, alone in (("running", True), ("batch", False)):
+        whole = call(TINY, "sample", variables, z=z, statistics=statistics)["image"]
+        part = call(TINY, "sample", variables, z=z[:3], statistics=statistics)["image"]
+        assert np.allclose(whole[:3], part, atol=1e-5) == alone
+
+
+def test_interpolations_pass_through_their_latents(tiny):
+    variables = tiny[0].variables()
+    z = core.draw_latent("uniform", KEY, (2, 3, TINY.z_dim))
+    images = call(TINY, "interpolate", variables, z=z, steps=4)["images"]
+    assert images.shape == (2, 9, 16, 16, 3)
+    for i, at in enumerate((0, 4, 8)):
+        one = call(TINY, "sample", variables, z=z[:, i], statistics="running")["image"]
+        np.testing.assert_allclose(images[:, at], one, atol=1e-5)
+
+
+def test_arithmetic_adds_means_and_surrounds_the_result_with_neighbours(tiny):
+    variables = tiny[0].variables()
+    a, b, c = core.draw_latent("uniform", KEY, (3, 2, 4, TINY.z_dim))
+    out = call(TINY, "arithmetic", variables, plus=a, minus=b, also=c)
+    expected = a.mean(axis=1) - b.mean(axis=1) + c.mean(axis=1)
+    np.testing.assert_allclose(out["z"], expected, atol=1e-6)
+    assert out["neighbours"].shape == (2, 8, 16, 16, 3)
+    alone = call(TINY, "sample", variables, z=expected, statistics="running")["image"]
+    np.testing.assert_allclose(out["image"], alone, atol=1e-5)
+    still = call(TINY, "arithmetic", variables, plus=a, minus=b, also=c, noise=0.0)
+    np.testing.assert_allclose(
+        still["neighbours"], np.repeat(alone[:, None], 8, axis=1), atol=1e-5
+    )
+
+
+def test_a_turn_walks_from_left_to_right_through_the_latent(tiny):
+    variables = tiny[0].variables()
+    left, right = core.draw_latent("uniform", KEY, (2, 1, 4, TINY.z_dim))
+    z = jnp.zeros((1, TINY.z_dim))
+    images = call(TINY, "turn_vector", variables, z=z, left=left, right=right, steps=2)[
+        "images"
+    ]
+    assert images.shape == (1, 5, 16, 16, 3)
+    vector = right.mean(axis=1) - left.mean(axis=1)
+    for i, t in enumerate((-1, -0.5, 0, 0.5, 1)):
+        one = call(TINY, "sample", variables, z=t * vector, statistics="running")
+        np.testing.assert_allclose(images[:, i], one["image"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("lineage", "size", "width", "expected"),
+    [("theano_3x3", 32, 128, 28_672), ("theano", 32, 64, 7168)],
+)
+def test_features_are_every_convolution_pooled_to_four_by_four(
+    lineage, size, width, expected
+):
+    system = widths(lineage, width, image_size=size)
+    state = shapes(system)
+    image = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
+    out = jax.eval_shape(
+        lambda v, x: call(system, "features", v, image=x), state.variables(), image
+    )
+    assert out["features"].shape == (2, expected)
+
+
+def test_features_are_maxima_of_the_activations(tiny):
+    state, batch = tiny
+    variables, image = state.variables(), batch["image"][:2]
+    network = DCGANDiscriminator(16, 3, TINY.discriminator_channels)
+    first, last = network.apply(
+        variables["discriminator"], image, train=False, features=True
+    )
+    features = call(TINY, "features", variables, image=image)["features"]
+    assert first.shape == (2, 8, 8, 4) and last.shape == (2, 4, 4, 8)
+    np.testing.assert_allclose(features[0, :4], first[0, :2, :2].max(axis=(0, 1)))
+    np.testing.assert_array_equal(features[:, 64:], last.reshape(2, -1))
+
+
+def test_dropped_filters_leave_their_maps_out(tiny):
+    variables = tiny[0].variables()
+    z = core.draw_latent("uniform", KEY, (2, TINY.z_dim))
+    none, every = jnp.zeros((2, 4)), jnp.ones((2, 4))
+    kept = call(TINY, "drop_filter", variables, z=z, maps=none)
+    np.testing.assert_array_equal(kept["image"], kept["original"])
+    assert kept["activations"].shape == (2, 8, 8, 4)
+    assert np.all(kept["activations"] >= 0) and np.any(kept["activations"] > 0)
+    gone = call(TINY, "drop_filter", variables, z=z, maps=every)["image"]
+    np.testing.assert_allclose(gone, 0.0, atol=1e-6)  # tanh(0), no bias
+
+
+def test_the_dropped_maps_are_those_of_the_second_highest_layer():
+    """256 maps at 64 px, of which the paper drops 200."""
+    assert DCGAN().networks()["generator"].num_filter_maps == 256
+
+
+def test_inversion_finds_the_latent_of_a_generated_image(tiny):
+    variables = tiny[0].variables()
+    z = core.draw_latent("uniform", jax.random.key(5), (2, TINY.z_dim))
+    target = call(TINY, "sample", variables, z=z, statistics="running")["image"]
+    found = call(TINY, "invert", variables, image=target, num_iters=400, restarts=2)
+    start = call(TINY, "invert", variables, image=target, num_iters=1, restarts=2)
+    assert np.all(found["loss"] < 0.05 * start["loss"])
+    np.testing.assert_allclose(found["image"], target, atol=0.05)
+
+
+def test_a_canvas_is_one_convolution_over_a_grid_of_latents():
+    system = cases.build("dcgan", "tiny_torch")
+    batch = cases.random_batch(system.stages[0], 16)
+    variables = jax.jit(system.init)(KEY, batch, {}).variables()
+    z = core.draw_latent("normal", KEY, (1, 6, system.z_dim))
+    image = call(system, "canvas", variables, z=z, columns=3)["image"]
+    assert image.shape == (1, 4 * (2 + 3), 4 * (3 + 3), 3)
+    one = call(system, "canvas", variables, z=z[:, :1], columns=1)["image"]
+    alone = call(system, "sample", variables, z=z[:, 0], statistics="running")["image"]
+    np.testing.assert_allclose(one, alone, atol=1e-6)
+    with pytest.raises(core.UserError, match="columns=4"):
+        call(system, "canvas", variables, z=z, columns=4)
+
+
+def test_labels_decide_what_the_conditional_network_draws_and_judges():
+    system = cases.build("dcgan", "tiny_conditional")
+    batch = cases.random_batch(system.stages[0], 16)
+    variables = jax.jit(system.init)(KEY, batch, {}).variables()
+    z = jnp.zeros((10, system.z_dim))
+    sample = call(
+        system,
+        "sample",
+        variables,
+        z=z,
+        label=jnp.arange(10),
+        statistics="running",
+    )["image"]
+    assert len(np.unique(np.asarray(sample).reshape(10, -1), axis=0)) == 10
+    image = jnp.zeros((10, 16, 16, 1))
+    logit = call(system, "discriminate", variables, image=image, label=jnp.arange(10))
+    assert len(np.unique(logit["logit"])) == 10
+
+
+@pytest.mark.slow
+def test_check_11_learns_colours_without_collapse():
+    task = make_task(
+        {
+            "task": "images",
+            "source": "synthetic:shapes",
+            "image_size": 32,
+            "fields": ("style_a",),
+        },
+        split="train",
+        seed=0,
+    )
+    system = widths("tf", 16, image_size=32, l2=0.0, g_steps=2, reuse_noise=True)
+    held_out = task.preprocess(task.examples(np.arange(256)), KEY)["image"]
+
+    def histogram(images):
+        levels = np.clip((np.asarray(images) + 1) * 4, 0, 7).astype(int)
+        return (
+            np.stack(
+                [np.bincount(levels[..., c].ravel(), minlength=8) for c in range(3)]
+            )
+            / levels[..., 0].size
+        )
+
+    def distance(images):
+        flat = np.asarray(images).reshape(len(images), -1)
+        return np.linalg.norm(flat[:128] - flat[128:256], axis=1).mean()
+
+    def sample(state):
+        z = core.draw_latent(system.prior, KEY, (256, system.z_dim))
+        return call(system, "sample", state.variables(), z=z)["image"]
+
+    def colour_error(state):
+        return np.abs(histogram(sample(state)) - histogram(held_out)).sum()
+
+    batches = task.batches(0, 32)
+    raw = next(batches)
+    state = jax.jit(system.init)(KEY, task.preprocess(raw, KEY), {})
+
+    @jax.jit
+    def step(state, raw, key):
+        return system.step(state, {}, task.preprocess(raw, key), key)[0]
+
+    untrained = colour_error(state)
+    for i in range(600):
+        state = step(state, next(batches), jax.random.fold_in(KEY, i))
+    assert colour_error(state) < untrained / 2
+    assert distance(sample(state)) > 0.3 * distance(held_out)
