@@ -24,7 +24,7 @@ def compare_folders(
     images_b: str | None,
     options: Options | None = None,
     network: FeatureNetwork | None = None,
-) -> dict[str, float]:
+) -> dict[str, float | int]:
     """The figures of the images in one folder, held against those of another.
 
     Args:
@@ -66,7 +66,9 @@ def compare_folders(
             "there is nothing to compare with: pass --images_b=FOLDER or "
             "--reference=stats.npz"
         )
-    row = _one_by_one(first, second, pairs, options) if pairs and second else {}
+    row: dict[str, float | int] = {}
+    if pairs and second:
+        row |= _one_by_one(first, second, pairs, options)
     if network is None:
         return row
     sets = ImageSets(network, options.batch_size, known)

@@ -39,7 +39,7 @@ class ImageSets:
     network: FeatureNetwork | None = None
     batch_size: int = 64
     known: Mapping[str, fid.Statistics] = dataclasses.field(default_factory=dict)
-    rows: Mapping[str, tuple[Float[np.ndarray, "n d"], ...]] = dataclasses.field(
+    rows: Mapping[str, tuple[Float[np.ndarray, "_ d"], ...]] = dataclasses.field(
         default_factory=dict
     )
 

@@ -11,6 +11,8 @@ from jaxgan.evaluation.fid import VARIANTS
 
 FEATURES = {"inception": "inception_fid"}  # a choice: the pretrained network's name
 
+MASKS = ("center", "pattern", "random", "half", "left", "grid")  # something is missing
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -40,7 +42,7 @@ class Options:
       ignored_colours: colours of unlabelled regions.
       labels_in: the domain that shows label maps, `a` or `b`.
       crops: super-resolution of crops of `data.image_size` instead of whole images.
-      masks: kinds of holes, keys of `jaxgan.ops.masks.HOLE_MASKS`.
+      masks: kinds of holes, a tuple or words with commas between; see `MASKS`.
     """
 
     num_examples: int = 0
@@ -60,12 +62,16 @@ class Options:
     ignored_colours: Sequence[Sequence[int]] = ()
     labels_in: str = "b"
     crops: bool = False
-    masks: Sequence[str] = ("center", "pattern", "random", "half")
+    masks: Sequence[str] | str = ("center", "pattern", "random", "half")
 
     def __post_init__(self):
         one_of(self.features, ("none", *FEATURES), "evaluation.features")
         one_of(self.fid_variant, VARIANTS, "evaluation.fid_variant")
         one_of(self.labels_in, ("a", "b"), "evaluation.labels_in")
+        if isinstance(self.masks, str):  # from the command line
+            object.__setattr__(self, "masks", tuple(self.masks.split(",")))
+        for kind in self.masks:
+            one_of(kind, MASKS, "evaluation.masks")
         if self.batch_size < 1:
             raise UserError(f"evaluation.batch_size is {self.batch_size}: at least 1")
         least = {"num_examples": 0, "num_samples": 0, "num_training": 2, "num_probe": 0}

@@ -14,6 +14,7 @@ from jaxgan.evaluation import feature_network
 from jaxgan.evaluation.options import Options
 from jaxgan.evaluation.protocols import (
     generation,
+    inpainting,
     shapes,
     super_resolution,
     translation,
@@ -26,6 +27,7 @@ PROTOCOLS: dict[str, Callable[[Setting], dict[str, float]]] = {
     "gan": generation.gan,
     "gan3d": shapes.gan3d,
     "pix2pix": translation.paired,
+    "semantic_inpainting": inpainting.inpainting,
     "srgan": super_resolution.super_resolution,
 }
 _OF_PAIRS = ("paired", "unpaired")

@@ -1,0 +1,160 @@
+"""`jaxgan evaluate` from end to end, inside this process."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgan import evaluate, train
+from jaxgan.core.errors import UserError
+from jaxgan.evaluation import feature_network
+from jaxgan.evaluation.protocols.setting import STATIC_KEY
+from tests.evaluation import stubs
+from tests.evaluation.stubs import noise
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of a few steps, and of a few figures while it trained."""
+    workdir = tmp_path_factory.mktemp("runs") / "gan"
+    train.main(
+        [
+            "jaxgan train",
+            "--config=gan:tiny",
+            f"--workdir={workdir}",
+            "--config.training.num_steps=2",
+            "--config.training.evaluate_every=2",
+            "--config.training.sample_every=0",
+        ]
+    )
+    return workdir
+
+
+def call(*flags):
+    evaluate.main(["jaxgan evaluate", *map(str, flags)])
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_figures_are_printed_and_appended(run, capsys):
+    call(f"--workdir={run}", "--num_examples=8")
+    out = capsys.readouterr().out
+    lines = dict(line.split() for line in out.splitlines())
+    row = rows(run / "evaluation.jsonl")[-1]
+    assert row["step"] == 2 and row["split"] == "test" and row["weights"] == "ema"
+    assert row["seed"] == STATIC_KEY and row["parzen/num_test"] == 8
+    assert float(lines["parzen"]) == pytest.approx(row["parzen"], rel=1e-5)
+    assert "step" not in lines and "seed" not in lines
+    # A metric and its baselines stand together.
+    names = list(lines)
+    assert names.index("nearest_training/real_images") > names.index("nearest_training")
+    count = len(rows(run / "evaluation.jsonl"))
+    call(f"--workdir={run}", "--num_examples=8", "--nowrite")
+    assert len(rows(run / "evaluation.jsonl")) == count
+
+
+def test_figures_are_those_of_the_training_and_of_every_batch_size(run, tmp_path):
+    path = tmp_path / "own.jsonl"
+    call(f"--workdir={run}", f"--output={path}")
+    call(f"--workdir={run}", f"--output={path}", "--config.evaluation.batch_size=5")
+    first, second = rows(path)
+    trained = [
+        row
+        for row in rows(run / "metrics.jsonl")
+        if any(key.startswith("evaluation/") for key in row)
+    ][-1]
+    for key in ("parzen", "nearest_training", "memorisation/nearest_16"):
+        assert second[key] == pytest.approx(first[key], rel=1e-5)
+        assert trained[f"evaluation/{key}"] == pytest.approx(first[key], rel=1e-5)
+
+
+def test_fid_of_a_run_names_its_network_and_its_statistics(run, tmp_path, monkeypatch):
+    network = stubs.feature_network()
+    monkeypatch.setattr(feature_network, "require", lambda options, pretrained: None)
+    monkeypatch.setattr(feature_network, "load", lambda options, pretrained: network)
+    path, stats = tmp_path / "rows.jsonl", tmp_path / "stats.npz"
+    flags = (f"--workdir={run}", f"--output={path}", "--features=inception")
+    call(*flags, f"--write_reference={stats}")
+    call(*flags, f"--reference={stats}")
+    first, second = rows(path)
+    assert first["features/sha256"] == "0" * 64
+    assert first["features/variant"] == "clean" and first["features"] == "inception"
+    assert first["fid/clean/num_samples"] == 16
+    assert second["fid/clean"] == pytest.approx(first["fid/clean"], rel=1e-9)
+    assert second["features/reference"] == str(stats) and "kid/clean" not in second
+    with pytest.raises(UserError, match="'missing.npz' not found"):
+        call(*flags, "--reference=missing.npz")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        (tmp_path / name).mkdir()
+        for i, image in enumerate(noise(seed, 3, 16, 16, 3)):
+            Image.fromarray(image).save(tmp_path / name / f"{i}.png")
+    return f"--images_a={tmp_path}/a", f"--images_b={tmp_path}/b"
+
+
+def test_two_folders_without_a_run(folders, tmp_path, capsys):
+    call(*folders, f"--output={tmp_path}/rows.jsonl")
+    row = rows(tmp_path / "rows.jsonl")[0]
+    a, b = (noise(i, 3, 16, 16, 3).astype(float) for i in (0, 1))
+    assert row["l1"] == pytest.approx(np.abs(a - b).mean() / 127.5, rel=1e-5)
+    assert row["images_a"].endswith("/a") and row["num_pairs"] == 3
+    assert capsys.readouterr().out.split()[0] == "psnr"
+
+
+@pytest.mark.slow
+@pytest.mark.picked
+def test_random_inception_features_only_with_leave(folders, tmp_path, capsys):
+    features = ("--features=inception", "--inception=random")
+    with pytest.raises(UserError, match="--allow_random_features"):
+        call(*folders, *features)
+    few, path = "--config.evaluation.batch_size=3", tmp_path / "r.jsonl"
+    call(*folders, *features, "--allow_random_features", few, f"--output={path}")
+    row = rows(path)[0]
+    assert row["random_fid/clean"] > 0 and row["features/sha256"] == "random"
+    assert not any(key.startswith(("fid", "kid")) for key in row)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "give either --workdir, .*or --images_a"),
+        (["--workdir=RUN", "--images_a=x"], "give either --workdir"),
+        (["--workdir=/nowhere"], "/nowhere is not a run directory"),
+        (["--workdir=RUN", "--features=vgg"], "flag --features=vgg"),
+        (["--workdir=RUN", "--features=inception"], "weights not found: set pretrain"),
+        (
+            ["--workdir=RUN", "--features=inception", "--inception=/no.npz"],
+            "weights not found .no file /no.npz.: set pretrained.inception_fid=PATH",
+        ),
+        (["--workdir=RUN", "--config.evaluation.mask=x"], "did you mean .*masks"),
+        (["--workdir=RUN", "--source=folder:/no"], "no such folder"),
+        (["--workdir=RUN", "--output=/no/such/file"], "cannot write .*--nowrite"),
+        (["--images_a=/no"], "/no: there is no such folder"),
+    ],
+    ids=lambda x: " ".join(x) if isinstance(x, list) else "",
+)
+def test_mistakes_are_one_line(run, flags, message, monkeypatch):
+    monkeypatch.delenv("JAXGAN_WEIGHTS", raising=False)
+    with pytest.raises(UserError, match=message) as raised:
+        call(*(flag.replace("RUN", str(run)) for flag in flags))
+    assert "\n" not in str(raised.value)
+
+
+def test_training_asks_for_the_weights_of_its_evaluation_first(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAXGAN_WEIGHTS", raising=False)
+    flags = [
+        "jaxgan train",
+        "--config=gan:tiny",
+        f"--workdir={tmp_path}/run",
+        "--config.training.evaluate_every=2",
+        "--config.evaluation.features=inception",
+    ]
+    with pytest.raises(UserError, match="FID and KID: Inception-v3"):
+        train.main(flags)
+    assert not (tmp_path / "run").exists()
