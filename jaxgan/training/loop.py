@@ -185,7 +185,8 @@ class _Trainer:
         return step
 
     def _assemble(self, init_from: Any, partial: bool) -> int:
-        """A run that trains nothing: one checkpoint of another run's networks."""
+        """A run that trains nothing: one checkpoint of another run's networks, looked
+        at as the last step of a training run is."""
         if self.checkpoints.latest() is not None:
             self._say(f"{self.workdir} is complete: this system trains nothing")
             return 0
@@ -198,6 +199,10 @@ class _Trainer:
         raw = jax.device_put(task.examples([0]), sharding.replicated(self.mesh))
         state = self._take(self.programs.initial(task, raw), init_from, partial)
         self._begin(0)
+        if self.evaluate_fn is not None:
+            self._evaluate("", state, 0)
+        if self.settings["sample_every"]:
+            self._sample("", state, 0)
         self._save(state, "", {})
         return 0
 
@@ -271,9 +276,9 @@ class _Trainer:
             return
         figures: Mapping[str, float] = {}
         if evaluates:
-            figures = self._evaluate(leg, state, step)
+            figures = self._evaluate(leg.stage.name, state, step)
         if due("sample"):
-            self._sample(leg, state, step)
+            self._sample(leg.stage.name, state, step)
         if saves:
             self._save(state, leg.stage.name, figures)
         if evaluates or saves or due("sample"):
@@ -305,7 +310,9 @@ class _Trainer:
                 "learning rate, or set dtype=float32"
             )
 
-    def _evaluate(self, leg: Leg, state: TrainState, step: int) -> Mapping[str, float]:
+    def _evaluate(
+        self, stage: str, state: TrainState, step: int
+    ) -> Mapping[str, float]:
         assert self.evaluate_fn is not None
         found = self.evaluate_fn(self.system, *self.programs.local(state), self.config)
         figures = {name: float(value) for name, value in found.items()}
@@ -319,12 +326,11 @@ class _Trainer:
         self._say(f"step {step}  evaluation  {format_figures(figures)}")
         if self.writer is not None:
             rows = {f"evaluation/{name}": value for name, value in figures.items()}
-            self.writer.metrics(step, leg.stage.name, rows)
+            self.writer.metrics(step, stage, rows)
         return figures
 
-    def _sample(self, leg: Leg, state: TrainState, step: int) -> None:
+    def _sample(self, stage: str, state: TrainState, step: int) -> None:
         """A grid of the same examples under the same key, all run long."""
-        stage = leg.stage.name
         if stage not in self.sample_inputs:
             self.sample_inputs[stage] = self.programs.sample_inputs(
                 self.feeds.task(stage, "test"), self.settings["sample_count"]

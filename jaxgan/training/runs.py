@@ -208,10 +208,13 @@ def _copy(tree: Any) -> Any:
 def _mismatch(mine: Any, theirs: Any) -> str:
     """How two trees of arrays differ in names or shapes; empty if they do not."""
     a, b = (
-        {jax.tree_util.keystr(p): x for p, x in jax.tree_util.tree_leaves_with_path(t)}
-        for t in (mine, theirs)
+        {
+            jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+        }
+        for tree in (mine, theirs)
     )
-    for key in a.keys() | b.keys():
+    for key in sorted(a.keys() | b.keys()):
         if key not in a or key not in b:
             return f"{key} is only in {'ours' if key in a else 'theirs'}"
         if a[key].shape != b[key].shape:

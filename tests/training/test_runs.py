@@ -178,6 +178,7 @@ def test_networks_that_do_not_match_are_named_unless_told(trained, tmp_path, cap
 def test_a_system_without_stages_is_made_of_another_run(trained, tmp_path, registered):
     config = toy.config(name="borrower")
     result = start(tmp_path, config, init_from=trained)
+    assert result.last_grid == tmp_path / "samples" / "step_00000000.png"
     assert result.step == 0 and checkpoint.committed(tmp_path / "checkpoints") == [0]
     _, averaged, _ = jaxgan.load(trained)
     _, variables, _ = jaxgan.load(tmp_path)
