@@ -205,8 +205,10 @@ def describe_input(declared: Input) -> str:
             text = "a number"
         case core.Int():
             text = "a whole number"
+        case core.Choice():
+            text = f"one of {'|'.join(item.options)}"
         case _:
-            text = "one of them"
+            raise TypeError(declared)
     if isinstance(declared, core.Set) and isinstance(item, core.Latent):
         text = f"how many to draw (default {declared.minimum}), or {text}"
     elif several:

@@ -31,8 +31,8 @@ class Argument:
 
     shape: tuple[Size, ...]
     dtype: str = "float32"
-    low: float | None = None
-    high: float | None = None
+    low: float | int | None = None
+    high: float | int | None = None
     help: str = ""
 
     def names(self) -> set[str]:

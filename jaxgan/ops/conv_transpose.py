@@ -19,6 +19,7 @@ References: Dumoulin and Visin, "A guide to convolution arithmetic for deep lear
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import jax
 from jax import lax
@@ -108,7 +109,7 @@ def _strided_conv(y, kernel, strides: tuple[int, ...], pads: Pairs) -> jax.Array
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _conv_transpose(
-    x, kernel, strides: tuple[int, ...], pads: Pairs, size: tuple[int, ...]
+    x, kernel, strides: tuple[int, ...], pads: Pairs, size: tuple[Any, ...]
 ) -> jax.Array:
     output = jax.ShapeDtypeStruct((x.shape[0], *size, kernel.shape[-2]), x.dtype)
     transpose = jax.linear_transpose(

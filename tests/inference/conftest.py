@@ -14,12 +14,12 @@ def pix2pix_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def cyclegan_run(tmp_path_factory):
-    return trained.run("cyclegan", tmp_path_factory)
+    return trained.start("cyclegan", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def dcgan_run(tmp_path_factory):
-    return trained.run("dcgan", tmp_path_factory)
+    return trained.start("dcgan", tmp_path_factory)
 
 
 def gradient(height: int, width: int) -> np.ndarray:

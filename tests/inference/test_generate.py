@@ -1,0 +1,235 @@
+"""`jaxgan generate` on trained runs."""
+
+import copy
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from absl import flags
+from PIL import Image
+
+from jaxgan import command, core, export, generate, mode_flags, systems
+from jaxgan.core.errors import UserError
+from tests.inference.conftest import gradient
+
+
+def run(workdir, *arguments):
+    generate.main(["jaxgan generate", f"--workdir={workdir}", *arguments])
+
+
+def picture(path):
+    return np.asarray(Image.open(path))
+
+
+@pytest.fixture(scope="module")
+def translated(pix2pix_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("translated")
+    Image.fromarray(gradient(40, 50)).save(folder / "a.png")
+    run(pix2pix_run, "--mode=translate", f"--input={folder}", f"--output={folder}/out")
+    return folder
+
+
+def test_pictures_of_any_size(pix2pix_run, photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    run(pix2pix_run, "--mode=transl", f"--input={photos}", f"--output={out}")
+    found = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.png"))
+    assert found == ["a.png", "b.png", "below/grey.png", "contact_sheet.png"]
+    assert picture(out / "a.png").shape == (40, 50, 3)
+    assert picture(out / "below" / "grey.png").shape == (33, 70, 3)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"3 results, 2 skipped: {out}", str(out / "contact_sheet.png")]
+
+
+def test_the_result_is_the_modes_own(pix2pix_run, translated):
+    import jax
+
+    import jaxgan
+    from jaxgan.inference import sizes
+
+    system, variables, frozen = jaxgan.load(pix2pix_run)
+    padded = sizes.pad(gradient(40, 50), (64, 64)).astype(np.float32) / 127.5 - 1
+
+    @jax.jit
+    def translate(image):
+        inputs = {"image": image[None], "sampling": "paper"}
+        return system.translate(variables, frozen, inputs, jax.random.key(0))["image"]
+
+    wanted = (np.asarray(translate(padded))[0, :40, :50] + 1) * 127.5
+    found = picture(translated / "out" / "a.png")
+    assert np.max(np.abs(found - wanted)) <= 0.5 + 1e-2
+
+
+def test_an_earlier_result_inside_the_input_is_not_taken_for_input(
+    pix2pix_run, translated, capsys
+):
+    arguments = (f"--input={translated}", f"--output={translated}/out")
+    run(pix2pix_run, *arguments)  # its only mode
+    assert capsys.readouterr().out.startswith("1 results: ")
+
+
+def test_several_outputs_and_one_file(cyclegan_run, photos, tmp_path):
+    out = tmp_path / "out"
+    run(
+        cyclegan_run,
+        "--mode=reconstruct_a",
+        f"--input={photos}/below/grey.png",
+        f"--output={out}",
+    )
+    names = {p.name for p in out.iterdir()}
+    assert names == {
+        "grey_translation.png", "grey_reconstruction.png", "contact_sheet.png",
+    }  # fmt: skip
+
+
+def test_noise_by_seed(dcgan_run, tmp_path):
+    def sample(folder, *arguments):
+        flags = (
+            "--mode=sample",
+            "--statistics=running",
+            f"--output={tmp_path}/{folder}",
+        )
+        run(dcgan_run, *flags, *arguments)
+        return {p.name: picture(p) for p in (tmp_path / folder).glob("sample_*.png")}
+
+    first = sample("a", "--num=5")
+    again = sample("b", "--num=5", "--batch_size=2")
+    other = sample("c", "--num=5", "--seed=1")
+    assert len(first) == 5
+    for name, image in first.items():
+        np.testing.assert_allclose(image.astype(int), again[name], atol=1)
+        assert np.any(image != other[name])
+
+
+def test_numbers_of_pictures(dcgan_run, photos, tmp_path, caplog):
+    out = tmp_path / "out"
+    run(dcgan_run, "--mode=discriminate", f"--input={photos}", f"--output={out}")
+    with np.load(out / "values.npz") as values:
+        assert values["name"].tolist() == ["a", "b", "below/grey"]
+        assert values["probability"].shape == (3,)
+    told = [r.getMessage() for r in caplog.records if "pixels" in r.getMessage()]
+    assert len(told) == 1
+    assert "takes 16x16 pixels, so pictures of other sizes are stretched" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--mode=translate"], "--mode=translate is ambiguous: .*_ab, translate_ba"),
+        (["--mode=tranlsate_ab"], "no such mode .*'translate_ab'.*it has translate_ab"),
+        ([], "--mode is missing: this run has translate_ab, reconstruct_a"),
+        (["--mode=translate_ab", "--inptu=x"], "unknown flag --inptu .*'input'"),
+        (["--mode=translate_ab", "--num=0"], "num.*0"),
+        (["--mode=translate_ab", "--resize=x"], "stretch"),
+        (["--mode=translate_ab", "--input=x"], "--output is missing"),
+        (
+            ["--mode=translate_ab", "--output=out", "--config.seed=1"],
+            "takes no config values",
+        ),
+        (["--mode=translate_ab", "--output=out"], "--input is missing: .* needs image"),
+        (["--mode=translate_ab", "--output=out", "--input=x"], "--image=x: .*no such"),
+        (["--mode=translate_ab", "--output=in", "--input=in"], "choose another folder"),
+        (
+            ["--mode=translate_ab", "--output=out", "--input=in", "--mesh=obj"],
+            "--mesh=obj: this mode makes no shapes",
+        ),
+        (
+            ["--mode=translate_ab", "--output=out", "--input=in", "--step=99"],
+            "no checkpoint 99 .*it has: 0",
+        ),
+        (
+            ["--mode=translate_ab", "--output=out", "--input=in"],
+            "nothing came of 1 inputs: .*the first: broken.png: not an image file",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(cyclegan_run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "broken.png").write_text("no picture")
+    with pytest.raises(UserError, match=message) as raised:
+        run(cyclegan_run, *arguments)
+    assert "\n" not in str(raised.value)
+
+
+def test_without_a_run(tmp_path):
+    with pytest.raises(UserError, match="--workdir is missing"):
+        generate.main(["jaxgan generate", "--mode=x"])
+    with pytest.raises(UserError, match="not a run directory"):
+        run(tmp_path, "--mode=x")
+
+
+def test_arguments_of_a_mode_are_flags_with_ranges(dcgan_run):
+    with pytest.raises(UserError, match="steps.*1.*2"):
+        run(dcgan_run, "--mode=interpolate", "--steps=1")
+    with pytest.raises(UserError, match="linear.*slerp"):
+        run(dcgan_run, "--mode=interpolate", "--path=round")
+
+
+def test_help_lists_modes_and_their_arguments(dcgan_run, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(dcgan_run, "--help")
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "interpolate: images along a path" in text
+    assert "--path: slerp suits a normal prior: one of linear|slerp" in text
+    with pytest.raises(SystemExit):
+        run(dcgan_run, "--mode=interpolate", "--help")
+    assert "--path=linear|slerp" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        generate.main(["jaxgan generate", "--help"])
+    assert "With --workdir=RUN this help lists" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", systems.SYSTEMS)
+@pytest.mark.parametrize("main", [generate, export], ids=["generate", "export"])
+def test_no_argument_of_a_mode_is_a_flag_of_the_command(main, name):
+    define = {
+        generate: mode_flags.define_inputs,
+        export: mode_flags.define_fixed,
+    }[main]
+    for mode in systems.get(name)().inference.values():
+        values = copy.deepcopy(main.FLAGS)
+        define(values, mode)  # raises a DuplicateFlagError
+        assert isinstance(values, flags.FlagValues)
+        text = [mode_flags.describe_input(d) for d in mode.inputs.values()]
+        assert all(text)
+
+
+def test_every_kind_of_input_is_described():
+    kinds = [
+        core.Image(1), core.Image(2), core.Mask(), core.Voxels(8), core.Latent(4),
+        core.Labels(3), core.Values((-1,)), core.Float(0.0), core.Int(1),
+        core.Choice(("a", "b"), "a"), core.Set(core.Latent(4), 2),
+        core.Set(core.Image(3), 2),
+    ]  # fmt: skip
+    texts = [mode_flags.describe_input(kind) for kind in kinds]
+    assert len(set(texts)) == len(texts)
+
+
+def test_end_to_end_without_tensorflow(pix2pix_run, photos, tmp_path):
+    code = (
+        "import sys; sys.modules['tensorflow'] = None; "
+        "sys.modules['tensorflow_datasets'] = None; "
+        "from jaxgan import cli; cli.main(sys.argv[1:])"
+    )
+    flags = [f"--input={photos}", f"--output={tmp_path}/out", "--mode=translate"]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "generate", f"--workdir={pix2pix_run}", *flags],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[0].startswith("3 results, 2 skipped: ")
+    warnings = ended.stderr.strip().splitlines()
+    assert len(warnings) == 2 and warnings[0].startswith("WARNING: empty.png: not an ")
+
+
+def test_exit_1_if_nothing_could_be_read(pix2pix_run, photos, tmp_path, capsys):
+    flags = [f"--input={photos}/empty.png", f"--output={tmp_path}/out"]
+    with pytest.raises(SystemExit) as ended:
+        command.run(generate.main, ["generate", f"--workdir={pix2pix_run}", *flags])
+    assert ended.value.code == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: nothing came of 1 inputs: all were skipped; the fi")

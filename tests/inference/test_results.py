@@ -1,0 +1,193 @@
+"""What is written, under which names, and that it is whole."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgan import core
+from jaxgan.core.errors import UserError
+from jaxgan.inference import contact_sheet, results
+from tests.inference import toys
+from tests.inference.conftest import gradient
+
+PICTURE = gradient(20, 30)
+
+
+def declared(host=None, **output):
+    return toys.mode(lambda given, key: {}, {}, output, host=host)
+
+
+def names(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*"))
+
+
+def test_one_picture_is_called_after_its_input(tmp_path):
+    made = results.Results(tmp_path / "out", declared(image=core.Image(3)))
+    made.add(0, "below/a", {"image": PICTURE})
+    assert names(tmp_path) == ["out/below/a.png"]
+    found = np.asarray(Image.open(tmp_path / "out" / "below" / "a.png"))
+    np.testing.assert_array_equal(found, PICTURE)
+
+
+def test_several_outputs_have_suffixes_and_grey_stays_grey(tmp_path):
+    mode = declared(there=core.Image(3), back=core.Image(1))
+    made = results.Results(tmp_path, mode)
+    made.add(0, "a", {"there": PICTURE, "back": PICTURE[..., :1]})
+    assert names(tmp_path) == ["a_back.png", "a_there.png"]
+    assert Image.open(tmp_path / "a_back.png").mode == "L"
+
+
+def test_a_set_is_numbered_with_a_strip_or_an_animation(tmp_path):
+    mode = declared(path=core.Set(core.Image(3)))
+    frames = np.stack([PICTURE, PICTURE[:, ::-1], PICTURE[::-1]])
+    results.Results(tmp_path / "s", mode).add(0, "a", {"path": frames})
+    assert names(tmp_path / "s") == ["a_0.png", "a_1.png", "a_2.png", "a_strip.png"]
+    strip = np.asarray(Image.open(tmp_path / "s" / "a_strip.png"))
+    assert strip.shape == (20, 3 * 30 + 2 * results.STRIP_GAP, 3)
+    np.testing.assert_array_equal(strip[:, :30], PICTURE)
+    np.testing.assert_array_equal(strip[:, -30:], PICTURE[::-1])
+    results.Results(tmp_path / "g", mode, gif=True).add(0, "a", {"path": frames})
+    assert names(tmp_path / "g")[0] == "a.gif"
+    with Image.open(tmp_path / "g" / "a.gif") as gif:
+        assert gif.n_frames == 3
+
+
+def test_shapes_are_arrays_that_can_be_read_again(tmp_path):
+    from jaxgan.inference import grids
+
+    grid = np.zeros((8, 8, 8, 1), np.float32)
+    grid[2:5, 1:3] = 1
+    results.Results(tmp_path, declared(voxels=core.Voxels(8))).add(
+        0, "a", {"voxels": grid}
+    )
+    again = grids.read((tmp_path / "a.npz").read_bytes(), ".npz", 8)
+    np.testing.assert_array_equal(again[0], grid[..., 0])
+
+
+def test_numbers_are_a_table_in_the_order_of_the_inputs(tmp_path):
+    mode = declared(
+        score=core.Values(), pair=core.Values((2,)), features=core.Values((100,))
+    )
+    made = results.Results(tmp_path, mode)
+    for number in (1, 0):
+        values = {
+            "score": np.asarray(0.5 + number),
+            "pair": np.array([number, 2.0]),
+            "features": np.full(100, number),
+        }
+        made.add(number, f"file{number}", values)
+    assert made.finish() == ["values.npz", "values.csv"]
+    with open(tmp_path / "values.csv") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["name", "score", "pair_0", "pair_1"],
+        ["file0", "0.5", "0", "2"],
+        ["file1", "1.5", "1", "2"],
+    ]
+    with np.load(tmp_path / "values.npz") as arrays:
+        assert arrays["name"].tolist() == ["file0", "file1"]
+        assert arrays["features"].shape == (2, 100) and arrays["features"][1, 0] == 1
+
+
+def test_the_modes_own_writer_makes_meshes(tmp_path):
+    def write(path, outputs):
+        assert outputs["picture"].min() >= -1 and outputs["picture"].max() <= 1
+        path.write_text(f"{outputs['voxels'].sum():.0f}")
+
+    mode = declared(
+        {".obj": write}, voxels=core.Voxels(4), picture=core.Image(3, (20, 30))
+    )
+    made = results.Results(tmp_path, mode, mesh="obj")
+    made.add(0, "a", {"voxels": np.ones((4, 4, 4, 1), np.float32), "picture": PICTURE})
+    assert (tmp_path / "a.obj").read_text() == "64"
+    with pytest.raises(UserError, match="--mesh 'ply'.*choose one of obj"):
+        results.Results(tmp_path, mode, mesh="ply")
+    with pytest.raises(UserError, match="--mesh=obj: this mode makes no shapes"):
+        results.Results(tmp_path, declared(image=core.Image(3)), mesh="obj")
+
+
+def test_a_file_is_whole_or_absent(tmp_path):
+    def write(path, outputs):
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    mode = declared({".obj": write}, image=core.Image(3))
+    made = results.Results(tmp_path, mode, mesh="obj")
+    with pytest.raises(UserError, match="cannot write .*a.obj: No space left on dev"):
+        made.add(0, "a", {"image": PICTURE})
+    assert names(tmp_path) == ["a.png"]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    mode = declared(image=core.Image(3))
+    with pytest.raises(UserError, match="cannot write .*file/out.*choose another"):
+        results.Results(tmp_path / "file" / "out", mode)
+    with pytest.raises(UserError, match="--output=.*out.png: give a folder"):
+        results.Results(tmp_path / "out.png", mode)
+
+
+# The contact sheet.
+
+
+def cards(count, mode, inputs, outputs):
+    return [
+        contact_sheet.card(i, f"name{i}", "paint", mode, inputs, outputs)
+        for i in range(count)
+    ]
+
+
+def test_inputs_stand_beside_outputs():
+    mode = toys.enlarge()
+    black, white = np.zeros((100, 100, 3), np.uint8), np.full((200, 200, 3), 255)
+    white[5:-5, 5:-5] = (255, 0, 0)
+    made = cards(1, mode, {"image": black}, {"image": white.astype(np.uint8)})
+    assert [cell.title for cell in made[0].cells] == ["image", "paint"]
+    sheet = np.asarray(contact_sheet.draw(made))
+    is_black = np.all(sheet < 10, axis=-1).sum(axis=0) > 150
+    is_red = np.all(sheet == (255, 0, 0), axis=-1).sum(axis=0) > 150
+    assert is_black.sum() == 200  # as large as the largest
+    assert np.flatnonzero(is_black).max() < np.flatnonzero(is_red).min()
+
+
+def test_many_results_of_noise_stand_in_a_square():
+    mode = declared(image=core.Image(3))
+    sheet = contact_sheet.draw(cards(16, mode, {}, {"image": PICTURE}))
+    assert 0.5 < sheet.width / sheet.height < 2
+    few = contact_sheet.draw(cards(4, mode, {}, {"image": PICTURE}))
+    assert few.width < sheet.width
+    over = cards(contact_sheet.LIMIT + 20, mode, {}, {"image": PICTURE})
+    assert contact_sheet.draw(over).size == contact_sheet.draw(over[:-20]).size
+
+
+def test_shapes_are_drawn_and_single_numbers_are_in_the_caption():
+    mode = toys.mode(
+        lambda given, key: {}, {"voxels": core.Voxels(4)}, {"score": core.Values()}
+    )
+    grid = np.ones((4, 4, 4, 1), np.float32)
+    (made,) = cards(1, mode, {"voxels": grid}, {"score": np.asarray(0.25)})
+    assert made.caption == "name0  score 0.25"
+    assert made.cells[0].picture.shape == (128, 128, 3)
+    assert made.cells[0].picture.std() > 10
+
+
+def test_sets_are_strips_and_masks_are_white_where_something_is_missing():
+    mode = toys.mode(
+        lambda given, key: {},
+        {"hole": core.Mask()},
+        {"path": core.Set(core.Image(1))},
+    )
+    frames = np.zeros((20, 10, 10, 1), np.uint8)
+    (made,) = cards(1, mode, {"hole": np.ones((10, 10, 1))}, {"path": frames})
+    hole, path = made.cells
+    assert hole.picture.min() == 255
+    assert path.frames == contact_sheet.STRIP
+
+
+def test_without_pictures_there_is_no_sheet():
+    mode = toys.noise()
+    outputs = {"drawn": np.asarray(1.0), "z": np.zeros(4)}
+    made = cards(2, mode, {"z": np.zeros(4)}, outputs)
+    assert contact_sheet.draw(made) is None
