@@ -102,11 +102,19 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     Raises:
       UserError: for an unknown key, with the nearest one, or a value of another type.
     """
-    unset = _unset_keys(config)
+    hints = _hints(config)
+    flat = configs.flatten(config)
+    unset = {k: _kind(hint) for k, hint in hints.items() if flat.get(k) is None}
+    parsed, cleared = [], []
     for argument in overrides:
         match = OVERRIDE.match(argument)
         if match:
-            _check_key(argument[match.end() :].partition("=")[0], config, unset)
+            key, _, value = argument[match.end() :].partition("=")
+            _check_key(key, config, unset)
+            if value == "None" and type(None) in typing.get_args(hints.get(key)):
+                cleared.append(key)  # ml_collections would read a name or (None,)
+                continue
+        parsed.append(argument)
     tree = ConfigDict(config)
     for key, kind in unset.items():
         section, name = _section(tree, key)
@@ -114,21 +122,25 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     values = flags.FlagValues()
     try:
         config_flags.DEFINE_config_dict(
-            "config", tree, flag_values=values, sys_argv=["", *overrides]
+            "config", tree, flag_values=values, sys_argv=["", *parsed]
         )
-        values(["jaxgan", *overrides])
+        values(["jaxgan", *parsed])
     except (flags.Error, ValueError, TypeError) as error:
         raise UserError(" ".join(str(error).split())) from error
-    known = configs.flatten(config)
     for key in unset:
         section, name = _section(tree, key)
-        if key not in known and section[name] is None:
+        if key not in flat and section[name] is None:
             with tree.unlocked():
                 del section[name]
-    return configs.plain(tree.to_dict())
+    found = configs.plain(tree.to_dict())
+    for key in cleared:
+        section, name = _section(found, key)
+        if name in section:
+            section[name] = None
+    return found
 
 
-def _section(tree: ConfigDict, key: str) -> tuple[Any, str]:
+def _section(tree: Any, key: str) -> tuple[Any, str]:
     *sections, name = key.split(".")
     for section in sections:
         tree = tree[section]
@@ -143,22 +155,20 @@ def _check_key(key: str, config: dict[str, Any], unset: dict[str, type]) -> None
         configs.check_known(base, [*flat, *unset])
 
 
-def _unset_keys(config: dict[str, Any]) -> dict[str, type]:
-    """The types of the keys that are None in a config, or that it leaves out."""
-    kinds: dict[str, Any] = dict(configs.OPTIONAL)
+def _hints(config: dict[str, Any]) -> dict[str, Any]:
+    """The annotations of the keys that may be None in a config, or be left out."""
+    kinds: dict[str, Any] = {k: kind | None for k, kind in configs.OPTIONAL.items()}
     cls = registry.SYSTEMS.get(config.get("name", ""))
     if cls is not None:
         hints = typing.get_type_hints(cls)
         kinds |= {f"system.{f.name}": hints[f.name] for f in dataclasses.fields(cls)}
         kinds.pop("system.dtype")
     # Which of these the system needs may depend on other overrides.
-    kinds |= {f"pretrained.{name}": str for name in NETWORKS}
+    kinds |= {f"pretrained.{name}": str | None for name in NETWORKS}
     data = config.get("data", {})
     kinds |= {f"data.{key}": kind for key, kind in _data_keys(data).items()}
     judged = typing.get_type_hints(evaluation_options.Options)
-    kinds |= {f"evaluation.{key}": kind for key, kind in judged.items()}
-    flat = configs.flatten(config)
-    return {key: _kind(k) for key, k in kinds.items() if flat.get(key) is None}
+    return kinds | {f"evaluation.{key}": kind for key, kind in judged.items()}
 
 
 def _data_keys(data: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ class ImagePool(struct.PyTreeNode):
     many groups as devices means that no image ever travels.
 
     Attributes:
-      images: float32 `[groups, p, h, w, c]`, zeros where nothing is stored yet.
+      images: float32 `[groups, p, h, w, c]`, zeros where nothing is stored yet; None
+        in a pool of size 0.
       count: int32 `[groups]`, images stored so far.
     """
 
@@ -30,16 +31,21 @@ class ImagePool(struct.PyTreeNode):
 
 
 def create(size: int, image_shape: tuple[int, ...], groups: int = 1) -> ImagePool:
-    """An empty pool of `size` images in all, split evenly over `groups`."""
+    """An empty pool of `size` images in all, split evenly over `groups`.
+
+    Raises:
+      UserError: if they cannot be split.
+    """
     if size % groups:
         raise UserError(
             f"pool_size {size} cannot be split into pool_groups {groups}: "
             "choose a multiple"
         )
-    return ImagePool(
-        jnp.zeros((groups, size // groups, *image_shape), jnp.float32),
-        jnp.zeros((groups,), jnp.int32),
-    )
+    count = jnp.zeros((groups,), jnp.int32)
+    if size == 0:  # arrays without elements cannot be saved
+        return ImagePool(None, count)
+    shape = (groups, size // groups, *image_shape)
+    return ImagePool(jnp.zeros(shape, jnp.float32), count)
 
 
 def query(
@@ -59,9 +65,9 @@ def query(
     References: junyanz/pytorch-CycleGAN-and-pix2pix, `util/image_pool.py`.
     """
     images = jax.lax.stop_gradient(images)
-    groups, size = pool.images.shape[:2]
-    if size == 0:
+    if pool.images is None:
         return pool, images
+    groups, size = pool.images.shape[:2]
     batch = images.shape[0]
     if batch % groups:
         raise UserError(

@@ -137,6 +137,6 @@ def check_batch(batch: Any, spec: Mapping[str, ArraySpec], where: str) -> None:
         if not fits or str(have.dtype) != want.dtype:
             raise UserError(
                 f"{where}: batch field {name!r} is {have.dtype}{list(have.shape)}, "
-                f"expected {want.dtype}[batch, {expected}]; set data.image_size or the "
-                "system's fields so that they agree"
+                f"expected {want.dtype}[batch, {expected}]; set data.image_size, "
+                "data.channels or the system's fields so that they agree"
             )

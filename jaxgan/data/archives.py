@@ -37,8 +37,12 @@ def open_npz(path: str) -> Source:
         with loaded:
             arrays = {key: loaded[key] for key in loaded.files}
     except Exception as error:  # zipfile, zlib and NumPy each have their own
+        # NumPy takes whatever it does not know for a pickle.
+        pickled = "pickle" in str(error)
+        reason = "no archive, or pickled objects, which are refused"
         raise UserError(
-            f"npz:{path}: cannot be read ({error}); make it anew with numpy.savez"
+            f"npz:{path}: cannot be read ({reason if pickled else error}); make it "
+            "anew with numpy.savez, of plain arrays"
         ) from error
     sizes = {key: len(value) for key, value in arrays.items() if value.ndim}
     if not sizes:

@@ -36,8 +36,11 @@ def test_check_07_the_first_fill_returns_its_inputs_then_half_are_old(key):
 
 def test_check_07_size_zero_is_the_identity(key):
     images = numbered(1, 2, 3)
-    _, out = pool.query(pool.create(0, (1, 1, 1)), images, key)
+    empty = pool.create(0, (1, 1, 1))
+    _, out = pool.query(empty, images, key)
     np.testing.assert_array_equal(out, images)
+    # A checkpoint cannot hold an array without elements.
+    assert all(x.size for x in jax.tree.leaves(empty))
 
 
 def test_a_batch_equals_its_images_one_after_another(key):

@@ -69,6 +69,16 @@ def test_data_keys_that_a_config_leaves_out_can_be_set(key):
     assert key not in load(spec="pix2pix:tiny")["data"]
 
 
+def test_none_is_a_value_where_a_key_may_be_none():
+    config = load(
+        "--config.data.fields=None", "--config.data.box=None", spec="dcgan:tiny"
+    )
+    assert load(spec="dcgan:tiny")["data"]["fields"] and not config["data"]["fields"]
+    assert load("--config.training.num_steps=None")["training"]["num_steps"] is None
+    with pytest.raises(UserError, match="batch_size=None"):
+        load("--config.training.batch_size=None")
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -85,6 +95,10 @@ def test_data_keys_that_a_config_leaves_out_can_be_set(key):
         (
             "--config.system.microbatches=3",
             "batch_size 8 cannot be split .*microbatches 3",
+        ),
+        (
+            "--config.system.pool_groups=3",
+            "pool_groups = 3 does not divide a batch of 8",
         ),
         ("--config.training.best_mode=most", "choose 'max' or 'min'"),
         ("--config.dtype=float16", "choose one of auto, float32"),
