@@ -55,6 +55,7 @@ def get_config(variant: str = "srgan_vgg54") -> ConfigDict:
     config.system.upsample = "pixel_shuffle"
     config.system.shuffle_order = "depth_to_space"
     config.system.icnr = False
+    config.system.generator_init = "he_normal"
     config.system.out_act = "none"
     config.system.discriminator_channels = 64
     config.system.discriminator_head = "flatten"

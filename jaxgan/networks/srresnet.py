@@ -48,6 +48,7 @@ class ResidualBlock(nn.Module):
     prelu_shared: bool = True
     conv_bias: bool = False
     norm_groups: int = 1
+    kernel_init: Initializer = he_normal
     dtype: Any = None
 
     @nn.compact
@@ -60,7 +61,7 @@ class ResidualBlock(nn.Module):
                 x.shape[-1],
                 padding=1,
                 use_bias=self.conv_bias,
-                kernel_init=he_normal,
+                kernel_init=self.kernel_init,
                 dtype=self.dtype,
                 name=f"conv{i}",
             )(y)
@@ -80,6 +81,7 @@ class SubPixelUpsample(nn.Module):
     upsample: str = "pixel_shuffle"
     shuffle_order: Order = "depth_to_space"
     icnr: bool = False
+    kernel_init: Initializer = he_normal
     dtype: Any = None
 
     @nn.compact
@@ -88,10 +90,11 @@ class SubPixelUpsample(nn.Module):
         conv = {"padding": 1, "dtype": self.dtype, "name": "conv"}
         if self.upsample == "resize_conv":
             x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-            x = Conv(channels, kernel_init=he_normal, **conv)(x)
+            x = Conv(channels, kernel_init=self.kernel_init, **conv)(x)
         else:
-            init = icnr_init(he_normal, 2, self.shuffle_order)
-            init = init if self.icnr else he_normal
+            init = self.kernel_init
+            if self.icnr:
+                init = icnr_init(init, 2, self.shuffle_order)
             x = Conv(4 * channels, kernel_init=init, **conv)(x)
             x = pixel_shuffle(x, 2, self.shuffle_order)
         return PReLU(self.prelu_shared, name="prelu")(x)
@@ -100,8 +103,8 @@ class SubPixelUpsample(nn.Module):
 class SRResNet(nn.Module):
     """c9-64, PReLU, R64 x 16, c3-64, norm, + stem, (c3-256, shuffle, PReLU) x 2, c9-3.
 
-    Fully convolutional. Convolutions pad with zeros; He normal; batch norm with
-    epsilon 1e-5 and momentum 0.9.
+    Fully convolutional. Convolutions pad with zeros; batch norm with epsilon 1e-5 and
+    momentum 0.9.
 
     Attributes:
       scale: side of the result over side of the input: 2, 4 or 8.
@@ -116,6 +119,7 @@ class SRResNet(nn.Module):
       icnr: start the four sub-pixels of an upsampling equal, against checkerboards.
       out_act: `none`, or `tanh`.
       norm_groups: groups of batch statistics, see `BatchNorm`.
+      kernel_init: initialiser of all kernels.
       dtype: compute dtype.
 
     References: Ledig et al., CVPR 2017, figure 4 and section 2.1.1; Aitken et al.,
@@ -133,6 +137,7 @@ class SRResNet(nn.Module):
     icnr: bool = False
     out_act: str = "none"
     norm_groups: int = 1
+    kernel_init: Initializer = he_normal
     dtype: Any = None
 
     @property
@@ -152,7 +157,7 @@ class SRResNet(nn.Module):
         """
         if self.scale not in SCALES:
             raise ValueError(f"scale {self.scale} is none of {SCALES}")
-        wide = {"kernel_size": 9, "padding": 4, "kernel_init": he_normal}
+        wide = {"kernel_size": 9, "padding": 4, "kernel_init": self.kernel_init}
         x = Conv(self.base_channels, dtype=self.dtype, name="stem", **wide)(x)
         x = stem = PReLU(self.prelu_shared, name="stem_prelu")(x)
         for i in range(self.num_blocks):
@@ -160,6 +165,7 @@ class SRResNet(nn.Module):
                 self.prelu_shared,
                 self.conv_bias,
                 self.norm_groups,
+                self.kernel_init,
                 self.dtype,
                 name=f"block{i + 1}",
             )(x, train=train)
@@ -167,7 +173,7 @@ class SRResNet(nn.Module):
             self.base_channels,
             padding=1,
             use_bias=self.conv_bias,
-            kernel_init=he_normal,
+            kernel_init=self.kernel_init,
             dtype=self.dtype,
             name="mid",
         )(x)
@@ -178,6 +184,7 @@ class SRResNet(nn.Module):
                 self.upsample,
                 self.shuffle_order,
                 self.icnr,
+                self.kernel_init,
                 self.dtype,
                 name=f"up{i + 1}",
             )(x)

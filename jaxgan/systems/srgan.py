@@ -36,6 +36,7 @@ from jaxgan import core, losses, pretrained
 from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, forward
 from jaxgan.core.types import Batch, Image, Key, Metrics, Scalar
 from jaxgan.networks import srresnet
+from jaxgan.networks.initializers import he_normal, torch_default
 from jaxgan.ops.bicubic import bicubic_resize
 
 LowResolution = Float[Array, "b h w 3"]  # [0, 1]
@@ -43,6 +44,7 @@ HighResolution = Float[Array, "b H W 3"]  # [-1, 1]
 
 CONTENTS = ("mse", "vgg22", "vgg54")
 LAYERS = {"vgg22": "2_2", "vgg54": "5_4"}  # of VGG-19, before pools 2 and 5
+INITS = {"he_normal": he_normal, "torch_default": torch_default}
 ACTIVATIONS = ("none", "tanh")
 CONVENTIONS = ("auto", "caffe", "torchvision")
 ORDERS = ("d_first", "g_first")
@@ -60,6 +62,7 @@ class SRGAN:
     upsample: str = "pixel_shuffle"  # or "resize_conv", against checkerboards
     shuffle_order: str = "depth_to_space"  # or "torch"; equally good from scratch
     icnr: bool = False  # start the sub-pixels equal, against checkerboards
+    generator_init: str = "he_normal"  # or "torch_default", quicker at first
     out_act: str = "none"  # or "tanh", which saturates on black and white
     discriminator_channels: int = 64
     discriminator_head: str = "flatten"  # or "gap": takes any image size
@@ -90,6 +93,7 @@ class SRGAN:
     def __post_init__(self):
         core.one_of(self.upsample, srresnet.UPSAMPLES, "upsample")
         core.one_of(self.shuffle_order, ("depth_to_space", "torch"), "shuffle_order")
+        core.one_of(self.generator_init, INITS, "generator_init")
         core.one_of(self.out_act, ACTIVATIONS, "out_act")
         core.one_of(self.discriminator_head, srresnet.HEADS, "discriminator_head")
         core.one_of(self.pretrain_content, CONTENTS, "pretrain_content")
@@ -135,6 +139,7 @@ class SRGAN:
             shuffle_order=cast(srresnet.Order, self.shuffle_order),
             icnr=self.icnr,
             out_act=self.out_act,
+            kernel_init=INITS[self.generator_init],
             **shared,
         )
         discriminator = srresnet.SRDiscriminator(
