@@ -10,6 +10,7 @@ from jaxgan.data.pipeline import prefetch_to_device
 from jaxgan.data.sources import Field, Source, example, from_arrays
 from jaxgan.data.task import Task
 from jaxgan.data.tasks import TASKS, make_task
+from jaxgan.data.tfds_source import prepare
 
 __all__ = [
     "TASKS",
@@ -22,4 +23,5 @@ __all__ = [
     "make_source",
     "make_task",
     "prefetch_to_device",
+    "prepare",
 ]

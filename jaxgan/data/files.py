@@ -56,8 +56,16 @@ class Files:
         return dataclasses.replace(self, names=names)
 
 
-def open_files(scheme: str, rest: str, suffixes: Sequence[str] = SUFFIXES) -> Files:
-    """Lists `folder:` or `zip:`.
+def open_files(
+    scheme: str, rest: str, suffixes: Sequence[str] = SUFFIXES, what: str = "images"
+) -> Files:
+    """Lists the files with one of the suffixes in a `folder:` or `zip:`.
+
+    Args:
+      scheme: `folder` or `zip`.
+      rest: the path; for an archive with or without `!/folder` inside it.
+      suffixes: in lower case, with the dot.
+      what: the files are, for messages.
 
     Raises:
       UserError: if it is missing or holds no file with one of the suffixes.
@@ -69,7 +77,7 @@ def open_files(scheme: str, rest: str, suffixes: Sequence[str] = SUFFIXES) -> Fi
     )
     if not files.names:
         raise UserError(
-            f"{files.name}: there are no image files in it; looked, also in folders "
+            f"{files.name}: there are no {what} in it; looked, also in folders "
             f"below, for {', '.join(suffixes)}"
         )
     return files

@@ -139,7 +139,9 @@ def _choose(opener: Opener, split: str, options: Options) -> tuple[Source, ...]:
     return tuple(_divide(s, holdout or DEFAULT_HOLDOUT, options)[1] for s in sources)
 
 
-def _divide(source: Source, share: float, options: Options) -> tuple[Source, Source]:
+def _divide(
+    source: Source, share: int | float, options: Options
+) -> tuple[Source, Source]:
     """Training and held-out examples; groups of `holdout_by` are not torn apart."""
     if share == 0:
         return source, source

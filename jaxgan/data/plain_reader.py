@@ -35,10 +35,16 @@ class Skips:
         self._lock = threading.Lock()
 
     def stand_in(self, index: int) -> int:
-        """`index`, or the next example after it that is not known to be unusable."""
-        while index in self._unusable:
-            index = (index + 1) % len(self._source)
-        return index
+        """`index`, or the next example after it that is not known to be unusable.
+
+        Raises:
+          UserError: if there is none.
+        """
+        total = len(self._source)
+        for ahead in range(total):
+            if (index + ahead) % total not in self._unusable:
+                return (index + ahead) % total
+        raise self._none_left(index)
 
     def add(self, index: int, why: Unusable) -> None:
         """Notes an unusable example and names it in the log.
@@ -58,16 +64,20 @@ class Skips:
         else:
             log.warning("skipped %s: %s (%d so far)", where, why, broken)
         if small + broken == total:
-            raise UserError(
-                f"{self._source.name}: none of its {total} images can be used, such as "
-                f"{where}: {why}; check the files, data.image_size and data.load_size"
-            )
+            raise self._none_left(index)
         if broken > self._max_share * total:
             raise UserError(
                 f"{where}: {why}; {broken} of {total} files cannot be read, more than "
                 f"data.max_unreadable={self._max_share:g} permits: repair or remove "
                 "them, or raise it"
             )
+
+    def _none_left(self, index: int) -> UserError:
+        return UserError(
+            f"{self._source.name}: none of its {len(self._source)} images can be used, "
+            f"such as {self._source.describe(index)}: {self._unusable[index]}; check "
+            "the files, data.image_size and data.load_size"
+        )
 
 
 class PlainReader:

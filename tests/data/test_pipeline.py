@@ -187,7 +187,7 @@ def test_a_run_without_tensorflow_never_imports_it(pairs):
 import sys
 sys.modules["tensorflow"] = None  # an import would fail
 from jaxgan.data import make_task
-data = dict(task="paired", source="folder:{pairs}", image_size=8, reader="pillow")
+data = dict(task="paired", source="folder:{pairs}", image_size=8)
 next(make_task(data).batches(0, 2))
 assert not any(m.startswith("tensorflow.") for m in sys.modules)
 """

@@ -1,0 +1,111 @@
+"""Converts data once, into a form that training reads by index.
+
+    jaxgan prepare --source=tfds:cycle_gan/horse2zebra
+    jaxgan prepare --source=tfds:pix2pix/facades --manual_dir=DIR_OF_ARCHIVES
+    jaxgan prepare --source=folder:/data/chairs --output=chairs.npz --resolution=32
+
+TFDS data sets are downloaded, or fetched from --manual_dir, and written as
+array_record; a TFRecord copy is converted beside itself. A folder or zip of shapes
+(.npy, .npz, .binvox and, with the extra `mesh`, .mat, .off, .obj, .ply, .stl) becomes
+one file of packed grids, labelled by folder: --config.data.source=npz:chairs.npz.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from jaxgan import command
+from jaxgan.core.errors import UserError
+from jaxgan.core.optional import require
+from jaxgan.data import prepare
+from jaxgan.data.files import Files, open_files
+from jaxgan.data.pictures import Unusable
+from jaxgan.data.sources import split_name
+from jaxgan.inference import grids
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string(
+    "source", None, "tfds:NAME, or folder:PATH or zip:FILE of shapes", flag_values=FLAGS
+)
+flags.DEFINE_string("data_dir", None, "where TFDS keeps its data", flag_values=FLAGS)
+flags.DEFINE_string(
+    "manual_dir", None, "archives that were fetched by hand", flag_values=FLAGS
+)
+flags.DEFINE_string("output", None, "shapes: the .npz to write", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "resolution", 32, "shapes: side of the grid of a mesh", 8, flag_values=FLAGS
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prepares one source and says where it lies."""
+    overrides = command.parse(FLAGS, argv, __doc__, ("source",))
+    if overrides:
+        raise UserError(
+            f"unexpected argument {overrides[0]!r}: there is no config here"
+        )
+    scheme, rest = split_name(FLAGS.source)
+    if scheme == "tfds":
+        print(prepare(rest, data_dir=FLAGS.data_dir, manual_dir=FLAGS.manual_dir))
+    elif scheme in ("folder", "zip"):
+        if not FLAGS.output or not FLAGS.output.endswith(".npz"):
+            raise UserError(f"{FLAGS.source}: name the file to write, --output=x.npz")
+        files = open_files(scheme, rest, (*grids.SUFFIXES, ".mat"), "shapes")
+        print(_pack(files, FLAGS.output, FLAGS.resolution))
+    else:
+        raise UserError(f"{FLAGS.source}: it needs no preparation")
+
+
+def _pack(files: Files, output: str, resolution: int) -> str:
+    """Writes all grids of the files, packed, with the top folder as label."""
+    found, labels, skipped = [], [], 0
+    for name in files.names:
+        try:
+            for grid in _read(files.read(name), name, resolution):
+                found.append(grid.astype(bool))
+                labels.append(name.split("/")[0] if "/" in name else "all")
+        except Unusable as why:
+            skipped += 1
+            print(f"skipped {name}: {why}", file=sys.stderr)
+    shapes = {grid.shape for grid in found}
+    if len(shapes) != 1:
+        sizes = ", ".join("x".join(map(str, s)) for s in sorted(shapes)) or "none"
+        raise UserError(
+            f"{files.name}: one file holds grids of one size, found {sizes}; prepare "
+            "them apart"
+        )
+    classes, label = np.unique(labels, return_inverse=True)
+    partial = f"{output}~"
+    with open(partial, "wb") as file:
+        np.savez_compressed(
+            file,
+            packed=np.packbits(np.stack(found).reshape(len(found), -1), axis=1),
+            shape=np.array(shapes.pop()),
+            label=label.astype(np.int32),
+            classes=classes,
+        )
+    os.replace(partial, output)
+    return f"{output}: {len(found)} shapes in {len(classes)} classes, {skipped} skipped"
+
+
+def _read(data: bytes, name: str, resolution: int) -> Any:
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix != ".mat":
+        return grids.read(data, suffix, resolution)
+    loadmat = require("scipy.io", "reading .mat files", "mesh").loadmat
+    try:  # 3DShapeNets keeps a grid as `instance`
+        return np.asarray(loadmat(io.BytesIO(data))["instance"])[None] > 0
+    except Exception as error:  # SciPy's readers raise a dozen types
+        raise Unusable(f"no grid `instance` in it ({error})") from error
+
+
+if __name__ == "__main__":
+    command.run(main, sys.argv)
