@@ -87,15 +87,20 @@ def prefetch_to_device(
       Dicts of global arrays.
     """
     queue: collections.deque[dict[str, jax.Array]] = collections.deque()
-    for item in iterator:
-        queue.append(
-            {
-                name: jax.make_array_from_process_local_data(
-                    sharding, np.asarray(value)
-                )
-                for name, value in item.items()
-            }
-        )
-        if len(queue) > depth:
-            yield queue.popleft()
-    yield from queue
+    try:
+        for item in iterator:
+            queue.append(
+                {
+                    name: jax.make_array_from_process_local_data(
+                        sharding, np.asarray(value)
+                    )
+                    for name, value in item.items()
+                }
+            )
+            if len(queue) > depth:
+                yield queue.popleft()
+        yield from queue
+    finally:  # the threads of `Task.batches` end with this
+        close = getattr(iterator, "close", None)
+        if close:
+            close()

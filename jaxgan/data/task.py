@@ -73,7 +73,8 @@ class Task:
         """Raw arrays to a batch: crops, flips, normalisation. Pure; runs in the step.
 
         Args:
-          raw: as `raw_spec` says, with a batch axis.
+          raw: as `raw_spec` says, with a batch axis; the axis of `data.draws` may be
+            absent, as it is from `examples`.
           key: decides the augmentation of the training split; the other splits are
             deterministic, except for what the task itself draws (holes).
 
@@ -81,7 +82,8 @@ class Task:
           float32 fields in the ranges that the task documents; labels int32.
         """
         arrays = {name: jnp.asarray(value) for name, value in raw.items()}
-        if self.options.draws == 1:
+        name, spec = next(iter(self.raw_spec.items()))
+        if self.options.draws == 1 or arrays[name].ndim == len(spec.shape):
             return self.transform(arrays, key)
         flat = {k: v.reshape(-1, *v.shape[2:]) for k, v in arrays.items()}
         lead = next(iter(arrays.values())).shape[:2]

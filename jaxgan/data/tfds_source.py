@@ -136,7 +136,9 @@ def prepare(
             builder.download_and_prepare(
                 download_config=config, file_format="array_record"
             )
-        except (AssertionError, OSError, ValueError) as error:
+        except UserError:
+            raise
+        except Exception as error:  # downloads and builders fail in many ways
             raise UserError(
                 f"tfds:{name}: it cannot be prepared: {_one_line(error)}"
             ) from error

@@ -149,6 +149,8 @@ def test_draws_are_a_second_axis_of_distinct_examples():
     assert sorted(raw["image"][:, :, 0, 0, 0].reshape(-1)) == list(range(24))
     batch = task.preprocess(raw, jax.random.key(0))
     assert batch["image"].shape == (8, 3, 4, 4, 1)
+    alone = task.preprocess(task.examples([5, 6]), jax.random.key(0))
+    assert alone["image"].shape == (2, 4, 4, 1)
 
 
 def test_prefetch_keeps_order_and_shards_the_batch_axis():
@@ -177,6 +179,23 @@ def test_prefetch_reads_ahead_but_not_further_than_its_depth():
     for i in range(4):
         assert int(next(iterator)["x"][0]) == i
         assert len(asked) == i + 3
+
+
+def test_closing_the_prefetch_closes_what_it_reads():
+    closed = []
+
+    def endless():
+        try:
+            while True:
+                yield {"x": np.zeros((8,), np.int32)}
+        finally:
+            closed.append(True)
+
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    iterator = prefetch_to_device(endless(), sharding)
+    next(iterator)
+    iterator.close()
+    assert closed == [True]
 
 
 def test_a_run_without_tensorflow_never_imports_it(pairs):
