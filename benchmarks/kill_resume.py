@@ -22,6 +22,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 import time
 
 import jax
@@ -105,14 +106,20 @@ def measure(arguments: argparse.Namespace, folder: pathlib.Path) -> str:
             *arguments.overrides,
         ]
     )
+    text = textwrap.fill(
+        f"{kills} kills (SIGKILL at a uniformly random moment of a start) of "
+        f"{finished} runs of {arguments.steps} steps on "
+        f"{jax.devices()[0].device_kind}, jax {jax.__version__}, in {minutes:.0f} "
+        f"minutes. Committed checkpoints lost: {lost}. Runs that ended with other "
+        "metrics, pictures or arrays than the undisturbed one, byte for byte: 0 of "
+        f"{finished}.",
+        88,
+    )
     return f"""# Killed runs
 
     {command_line}
 
-{kills} kills (SIGKILL at a uniformly random moment of a start) of {finished} runs of
-{arguments.steps} steps on {jax.devices()[0].device_kind}, jax {jax.__version__}, in
-{minutes:.0f} minutes. Committed checkpoints lost: {lost}. Runs that ended with other
-metrics, pictures or arrays than the undisturbed one, byte for byte: 0 of {finished}.
+{text}
 
 | the kill came | times |
 |---|---|
