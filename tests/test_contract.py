@@ -20,6 +20,7 @@ from tests import cases
 
 # Parameters at the papers' defaults, from the specifications.
 PARAMETERS = {
+    "semantic_inpainting": {"generator": 5_135_363, "discriminator": 4_316_545},
     "gan": {"generator": 2_503_984, "discriminator": 1_231_441},
     "dcgan": {"generator": 18_885_760, "discriminator": 17_232_768},
     "gan3d": {"generator": 17_569_664, "discriminator": 11_048_832},

@@ -6,6 +6,7 @@ from jaxgan.systems.dcgan import DCGAN
 from jaxgan.systems.gan import GAN
 from jaxgan.systems.gan3d import GAN3D
 from jaxgan.systems.pix2pix import Pix2Pix
+from jaxgan.systems.semantic_inpainting import SemanticInpainting
 from jaxgan.systems.srgan import SRGAN
 
 SYSTEMS = {
@@ -14,6 +15,7 @@ SYSTEMS = {
     "gan": GAN,
     "gan3d": GAN3D,
     "pix2pix": Pix2Pix,
+    "semantic_inpainting": SemanticInpainting,
     "srgan": SRGAN,
 }
 
