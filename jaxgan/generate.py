@@ -118,7 +118,8 @@ def main(argv: Sequence[str]) -> None:
             f"{done.problems[0]}"
         )
     skipped = f", {done.asked - done.count} skipped" * (done.asked > done.count)
-    print(f"{done.count} results{skipped}: {Path(values.output)}")
+    results = f"{done.count} result{'s' * (done.count != 1)}"
+    print(f"{results}{skipped}: {Path(values.output)}")
     for name in done.summaries:
         print(f"{Path(values.output) / name}")
 

@@ -125,7 +125,9 @@ def describe(system: System) -> str:
     for name, mode in system.inference.items():
         lines.append(f"  {name}: {mode.help}")
         for field, declared in mode.inputs.items():
-            lines.append(f"    --{field}: {describe_input(declared)}")
+            default = getattr(declared, "default", None)
+            shown = "" if default is None else f" (default: {default})"
+            lines.append(f"    --{field}: {describe_input(declared)}{shown}")
     return "\n".join(lines)
 
 

@@ -60,7 +60,7 @@ def card(
     Args:
       number: its place.
       name: its name.
-      mode_name: the title of the only output.
+      mode_name: the title of its only output, or of one that is called as an input.
       mode: the mode's declaration.
       inputs: as read, pictures uint8.
       outputs: pictures uint8.
@@ -70,7 +70,8 @@ def card(
     for field, x in outputs.items():
         declared = mode.output[field]
         if not (_is(core.Voxels, declared) and has_picture):  # shown by itself
-            title = mode_name if len(mode.output) == 1 else field
+            alone = len(mode.output) == 1 or field in mode.inputs
+            title = mode_name if alone else field
             cells.append(_cell(title, x, declared))
     numbers = [
         f"{field} {float(outputs[field]):.4g}"

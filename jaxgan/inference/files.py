@@ -67,8 +67,11 @@ def _require(path: Path, flag: str) -> None:
 
 
 def stems(names: Sequence[str]) -> list[str]:
-    """Names without suffix, for results; `a.png` beside `a.jpg` is `a_png`."""
-    plain = [PurePosixPath(name).with_suffix("").as_posix() for name in names]
+    """Names without suffix, for results; `a.png` beside `a.jpg` is `a_png`.
+
+    They stay below the folder of results, whatever an archive's names say.
+    """
+    plain = [_inside(PurePosixPath(name)).with_suffix("").as_posix() for name in names]
     count = collections.Counter(plain)
     return [
         stem
@@ -76,6 +79,10 @@ def stems(names: Sequence[str]) -> list[str]:
         else stem + PurePosixPath(name).suffix.replace(".", "_")
         for stem, name in zip(plain, names, strict=True)
     ]
+
+
+def _inside(path: PurePosixPath) -> PurePosixPath:
+    return PurePosixPath(*(part for part in path.parts if part not in ("..", "/")))
 
 
 def extent(data: bytes) -> tuple[int, int]:

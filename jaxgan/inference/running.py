@@ -326,7 +326,7 @@ def _finish(
         if not finite[row]:
             say(f"{example.name}: the result is not finite; skipped")
             continue
-        own = {name: np.asarray(x[row]) for name, x in host.items()}
+        own = {name: np.asarray(host[name][row]) for name in mode.output}
         if grows is not None:
             extent = values[grows].shape[-3:-1]
             own = {n: _crop(x, mode.output[n], extent) for n, x in own.items()}

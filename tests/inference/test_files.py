@@ -72,6 +72,11 @@ def test_results_keep_apart_what_differs_in_its_suffix_alone():
     assert files.stems(names) == ["a_png", "a_jpg", "b", "c/a"]
 
 
+def test_results_stay_below_their_folder():
+    names = ["../../etc/a.png", "/tmp/b.png", "c/../d.png"]
+    assert files.stems(names) == ["etc/a", "tmp/b", "c/d"]
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_extent_is_that_of_the_upright_picture(suffix, orientation):

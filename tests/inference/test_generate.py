@@ -65,7 +65,7 @@ def test_an_earlier_result_inside_the_input_is_not_taken_for_input(
 ):
     arguments = (f"--input={translated}", f"--output={translated}/out")
     run(pix2pix_run, *arguments)  # its only mode
-    assert capsys.readouterr().out.startswith("1 results: ")
+    assert capsys.readouterr().out.startswith("1 result: ")
 
 
 def test_several_outputs_and_one_file(cyclegan_run, photos, tmp_path):
@@ -172,7 +172,10 @@ def test_help_lists_modes_and_their_arguments(dcgan_run, capsys):
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert "interpolate: images along a path" in text
-    assert "--path: slerp suits a normal prior: one of linear|slerp" in text
+    assert (
+        "--path: slerp suits a normal prior: one of linear|slerp (default: linear)"
+        in text
+    )
     with pytest.raises(SystemExit):
         run(dcgan_run, "--mode=interpolate", "--help")
     assert "--path=linear|slerp" in capsys.readouterr().out

@@ -182,6 +182,7 @@ def test_sets_are_strips_and_masks_are_white_where_something_is_missing():
     frames = np.zeros((20, 10, 10, 1), np.uint8)
     (made,) = cards(1, mode, {"hole": np.ones((10, 10, 1))}, {"path": frames})
     hole, path = made.cells
+    assert [hole.title, path.title] == ["hole", "paint"]
     assert hole.picture.min() == 255
     assert path.frames == contact_sheet.STRIP
 

@@ -178,6 +178,16 @@ def test_sets_of_pictures(photos, tmp_path):
     assert made["toy"].inputs["views"].shape == (2, 40, 50, 3)
 
 
+def test_outputs_keep_their_declared_order(photos):
+    def fn(given, key):
+        return {"a": given["image"], "b": -given["image"]}
+
+    image = core.Image(3)
+    mode = toys.mode(fn, {"image": image}, {"b": image, "a": image})
+    made = results(mode, {"input": str(photos / "a.png")})
+    assert list(made["a"].outputs) == ["b", "a"]
+
+
 def test_lack_of_memory_names_what_helps(photos, monkeypatch):
     def refuse(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GB\nmore")
