@@ -3,6 +3,7 @@ everything, so that each costs little."""
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import multiprocessing
 import os
@@ -124,6 +125,9 @@ def _main(workdir, flags, fault, devices, file_size, split, log) -> None:
     try:
         command.run(command_train.main, ["jaxgan train", *arguments])
     finally:
+        # A forked child skips what a program does at its end; jax.distributed's
+        # processes wait for one another there.
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
 
