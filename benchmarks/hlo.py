@@ -100,11 +100,32 @@ def _line_flops(instruction, bodies, computation, count) -> float:
             if listed := re.search(r"branch_computations=\{([^}]*)\}", line):
                 branches = [b.strip().lstrip("%") for b in listed.group(1).split(",")]
             return max(count(b) for b in branches)
-        case "fusion" | "call" | "async-start" | "custom-call":
+        case "custom-call":
+            return _library_call(line, _shape(kind), rest, bodies[computation])
+        case "fusion" | "call" | "async-start":
             called = re.findall(r"(?:calls|to_apply)=%?([\w.\-]+)", line)
-            if op == "custom-call" and not called and "matmul" in line:
-                raise ValueError(f"a library call that is not counted: {line[:200]}")
             return sum(count(c) for c in called)
+    return 0.0
+
+
+def _library_call(line: str, out: list[int], rest: str, body) -> float:
+    """cuDNN's convolutions and cuBLAS' products."""
+    target = re.search(r'custom_call_target="([^"]*)"', line)
+    target = target.group(1) if target else ""
+    if target.startswith("__cudnn$conv"):
+        first, second = _operand_shapes(rest, body, 2)
+        # Window and labels are those of the forward convolution in every case.
+        if "BackwardInput" in target:
+            return _convolution(line, first, lhs=out, rhs=second)
+        if "BackwardFilter" in target:
+            return _convolution(line, second, lhs=first, rhs=out)
+        return _convolution(line, out, lhs=first, rhs=second)
+    if axes := re.search(r'"lhs_contracting_dimensions":\[([^\]]*)\]', line):
+        (lhs,) = _operand_shapes(rest, body, 1)
+        contracted = math.prod(lhs[int(a)] for a in re.findall(r"\d+", axes.group(1)))
+        return 2.0 * math.prod(out) * contracted
+    if re.search("conv|dot|gemm|matmul", target):
+        raise ValueError(f"a library call that is not counted: {line.strip()[:200]}")
     return 0.0
 
 

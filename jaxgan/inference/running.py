@@ -300,7 +300,7 @@ def _start(
         raise _out_of_memory(error) from error
 
 
-def _out_of_memory(error: jax.errors.JaxRuntimeError) -> Exception:
+def _out_of_memory(error: Exception) -> Exception:
     if "RESOURCE_EXHAUSTED" not in str(error):
         return error
     return core.UserError(

@@ -151,8 +151,10 @@ class MLPGenerator(nn.Module):
         else:
             size = height * width * channels
             dense = nn.Dense(size, kernel_init=init, dtype=self.dtype, name="output")
-            x = dense(x).reshape(-1, height, width, channels)
-        return ACTIVATIONS[self.output](at_least_float32(x))
+            x = dense(x)
+        x = ACTIVATIONS[self.output](at_least_float32(x))
+        # Reshaped last: before the activation, XLA would not merge D's two forwards.
+        return x.reshape(-1, height, width, channels)
 
 
 class MaxoutDiscriminator(nn.Module):

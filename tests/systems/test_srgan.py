@@ -513,7 +513,6 @@ def quality(state, held_out) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.picked
 def test_check_11_srresnet_learns_more_than_its_input_shows(srresnet):
     state, held_out = srresnet
     image = 2.0 * held_out["lr"] - 1.0
