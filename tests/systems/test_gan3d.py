@@ -113,7 +113,7 @@ def test_the_accuracy_is_that_of_before_the_update():
 
 @pytest.mark.parametrize("gate", ["current", "none"])
 def test_other_gates(gate):
-    system = dataclasses.replace(TINY, gate=gate, accuracy_threshold=-1.0)
+    system = dataclasses.replace(TINY, gate=gate, accuracy_threshold=0.0)
     state, batch, step = start(system)
     _, metrics = step(state, {}, batch, jax.random.key(1))
     assert metrics["skipped/discriminator"] == (1.0 if gate == "current" else 0.0)
