@@ -8,11 +8,9 @@ import importlib.util
 import pathlib
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
-from jaxgan import core, systems
-from jaxgan.pretrained import load_weights
+from benchmarks.steps import random_batch as random_batch
+from benchmarks.steps import random_frozen as random_frozen
+from jaxgan import systems
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -41,29 +39,6 @@ def build(name: str, variant: str, **changes: Any) -> Any:
 
 def batch_size(name: str, variant: str) -> int:
     return config_module(name).get_config(variant).training.batch_size
-
-
-def random_batch(stage: core.Stage, size: int, seed: int = 0) -> core.types.Batch:
-    """Arrays within the ranges that a stage declares."""
-    batch = {}
-    for i, (name, spec) in enumerate(sorted(stage.batch_spec.items())):
-        key = jax.random.fold_in(jax.random.key(seed), i)
-        shape = (size, *(n or 32 for n in spec.shape))
-        low = -1.0 if spec.low is None else spec.low
-        high = 1.0 if spec.high is None else spec.high
-        if spec.dtype == "int32":
-            batch[name] = jax.random.randint(key, shape, int(low), int(high) + 1)
-        else:
-            batch[name] = jax.random.uniform(key, shape, jnp.float32, low, high)
-    return batch
-
-
-def random_frozen(system: core.System) -> dict[str, Any]:
-    """Pretrained networks with random weights."""
-    return {
-        name: load_weights(need.network, "random", network=need.module)
-        for name, need in system.pretrained().items()
-    }
 
 
 ALL = [(name, variant) for name in systems.SYSTEMS for variant in variants(name)]

@@ -1,11 +1,8 @@
 """Import of the optional libraries behind some metrics (the extra `evaluation`)."""
 
-import importlib
 from typing import Any
 
-from jaxgan.core.errors import UserError
-
-_PACKAGES = {"sklearn": "scikit-learn", "skimage": "scikit-image", "scipy": "scipy"}
+from jaxgan.core import optional
 
 
 def require(module: str, purpose: str) -> Any:
@@ -21,11 +18,4 @@ def require(module: str, purpose: str) -> Any:
     Raises:
         UserError: if its package is not installed; names the extra to install.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        top = module.partition(".")[0]
-        raise UserError(
-            f"{purpose} needs {_PACKAGES.get(top, top)}, which is not installed: "
-            "pip install 'jaxgan[evaluation]'"
-        ) from error
+    return optional.require(module, purpose, "evaluation")
