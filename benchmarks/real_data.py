@@ -1,0 +1,209 @@
+"""Trains the systems on small real data sets, at sizes that a CPU can bear.
+
+    python -m benchmarks.real_data --data=/data --runs=runs/real pix2pix_facades
+
+Each run is an ordinary `jaxgan train` with the flags below, then `jaxgan evaluate` on
+examples that training never saw; both commands are printed. Without a name, all runs,
+in an order in which those that start from another come after it. What they gave is in
+`results/real_data.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import subprocess
+import sys
+import time
+
+# name: (config, run to start from, flags of training, [flags of an evaluation, ...])
+Flags = dict[str, object]
+RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
+    "gan_mnist": (
+        "gan:mnist",
+        None,
+        {
+            "data.source": "npz:{data}/mnist/mnist_train8k.npz",
+            "data.holdout": 0.125,
+            "system.epoch_steps": 70,
+            "system.num_steps": 35_000,
+            "training.evaluate_every": 7000,
+            "training.sample_every": 7000,
+        },
+        [{}],
+    ),
+    "pix2pix_facades": (
+        "pix2pix:facades",
+        None,
+        {
+            "data.source": "zip:{data}/facade_windows/facade_windows.zip",
+            "data.image_size": 64,
+            "data.load_size": 72,
+            "system.image_size": 64,
+            "system.generator_channels": 32,
+            "system.discriminator_channels": 32,
+            "system.num_layers": 2,
+            "training.batch_size": 4,
+            "system.constant_steps": 4000,
+            "system.decay_steps": 2000,
+            "system.epoch_steps": 107,
+            "training.evaluate_every": 1500,
+            "training.sample_every": 1500,
+        },
+        [{}, {"evaluation.sampling": "eval"}],
+    ),
+    "cyclegan_monet2photo": (
+        "cyclegan:monet2photo",
+        None,
+        {
+            "data.source": "zip:{data}/monet2photo/monet2photo.zip",
+            "data.image_size": 64,
+            "data.load_size": 72,
+            "system.image_size": 64,
+            "system.num_blocks": 6,
+            "system.generator_channels": 24,
+            "system.discriminator_channels": 32,
+            "system.constant_steps": 4000,
+            "system.decay_steps": 3500,
+            "system.epoch_steps": 1,
+            "training.evaluate_every": 2500,
+            "training.sample_every": 1500,
+        },
+        [{}],
+    ),
+    "cyclegan_camvid": (
+        "cyclegan:cityscapes",
+        None,
+        {
+            "data.source": "zip:{data}/camvid/camvid.zip",
+            "data.folders": ("image", "label"),
+            "data.palette_b": 12,
+            "data.disjoint": True,
+            "data.image_size": 64,
+            "data.load_size": 72,
+            "system.image_size": 64,
+            "system.num_blocks": 6,
+            "system.generator_channels": 24,
+            "system.discriminator_channels": 32,
+            "system.constant_steps": 4000,
+            "system.decay_steps": 3500,
+            "system.epoch_steps": 1,
+            "evaluation.paired": True,
+            "evaluation.palette": "data",
+            "evaluation.labels_in": "b",
+            "training.evaluate_every": 2500,
+            "training.sample_every": 1500,
+        },
+        [{}],
+    ),
+    "srresnet_urban": (
+        "srgan:srresnet_mse",
+        None,
+        {
+            "data.source": "zip:{data}/sr/urban_crops320.zip",
+            "data.flip_rot": True,
+            "system.num_blocks": 4,
+            "system.generator_channels": 32,
+            "system.generator_init": "torch_default",
+            "system.pretrain_learning_rate": 1e-3,
+            "system.pretrain_schedule": "cosine",
+            "system.pretrain_steps": 6000,
+            "training.evaluate_every": 2000,
+            "training.sample_every": 2000,
+        },
+        [
+            {},
+            {"evaluation.source": "zip:{data}/sr/Set5.zip"},
+            {"evaluation.source": "zip:{data}/sr/Set14.zip"},
+        ],
+    ),
+    "dcgan_utkface": (
+        "dcgan:celeba",
+        None,
+        {
+            "data.source": "zip:{data}/utkface/utkface.zip",
+            "data.box": None,
+            "system.generator_channels": 32,
+            "system.discriminator_channels": 32,
+            "system.constant_steps": 3000,
+            "training.batch_size": 32,
+            "training.evaluate_every": 1000,
+            "training.sample_every": 500,
+        },
+        [{}],
+    ),
+    "inpainting_utkface": (
+        "semantic_inpainting:celeba",
+        "dcgan_utkface",
+        {
+            "data.source": "zip:{data}/utkface/utkface.zip",
+            "data.box": None,
+            "system.generator_channels": 32,
+            "system.discriminator_channels": 32,
+            "system.restarts": 4,
+            "system.num_iters": 500,
+            "evaluation.num_examples": 32,
+        },
+        [{}],
+    ),
+    "gan3d_chairs": (
+        "gan3d:chairs32",
+        None,
+        {
+            "data.source": "npz:{data}/modelnet_chair30/modelnet_chair30_train.npz",
+            "data.holdout_by": "object_id",
+            "system.channels": (128, 64, 32, 16),
+            "system.num_steps": 2500,
+            "training.batch_size": 32,
+            "training.evaluate_every": 500,
+            "training.sample_every": 500,
+        },
+        [{}],
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RUNS))
+    parser.add_argument("--data", default="data", help="the folder of the data sets")
+    parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs/real"))
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(RUNS):
+        parser.error(f"unknown run {unknown.pop()!r}; there are: {', '.join(RUNS)}")
+    for name in arguments.names or RUNS:
+        train(name, arguments.data, arguments.runs)
+
+
+def train(name: str, data: str, runs: pathlib.Path) -> None:
+    """One run and its evaluations, each a process of its own.
+
+    Raises:
+      CalledProcessError: if one of them fails.
+    """
+    config, start, flags, evaluations = RUNS[name]
+    given = _flags(flags, data)
+    if start:
+        given.append(f"--init_from={runs / start}")
+    workdir = f"--workdir={runs / name}"
+    _call("train", f"--config={config}", workdir, *given)
+    for evaluation in evaluations:
+        _call("evaluate", workdir, *_flags(evaluation, data))
+
+
+def _flags(flags: Flags, data: str) -> list[str]:
+    return [
+        f"--config.{key}={value.format(data=data) if isinstance(value, str) else value}"
+        for key, value in flags.items()
+    ]
+
+
+def _call(command: str, *flags: str) -> None:
+    print("jaxgan", command, *flags, flush=True)
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-m", f"jaxgan.{command}", *flags], check=True)
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes", flush=True)
+
+
+if __name__ == "__main__":
+    main()
