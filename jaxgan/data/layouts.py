@@ -256,15 +256,14 @@ def _match_pairs(files: Files, a: Files, b: Files, fields: tuple[str, str]) -> S
             f"({len(alone)} such in all); add the missing files or remove these"
         )
     stems = sorted(first)
-    read = {f"{fields[0]}/{first[s]}": (a, first[s]) for s in stems}
-    read |= {f"{fields[1]}/{second[s]}": (b, second[s]) for s in stems}
+    read, columns = {}, {}
+    for field, side, names in zip(fields, (a, b), (first, second), strict=True):
+        folder = side.name.removeprefix(f"{files.name}/")  # for messages
+        columns[field] = [f"{folder}/{names[s]}" for s in stems]
+        read |= {f"{folder}/{names[s]}": (side, names[s]) for s in stems}
     joined = Files(
         files.name, tuple(read), lambda name: read[name][0].read(read[name][1])
     )
-    columns = {
-        fields[0]: [f"{fields[0]}/{first[s]}" for s in stems],
-        fields[1]: [f"{fields[1]}/{second[s]}" for s in stems],
-    }
     return FileSource(joined, columns)
 
 

@@ -59,10 +59,6 @@ class Skips:
             small = sum(w.small for w in self._unusable.values())
             broken = len(self._unusable) - small
         total, where = len(self._source), self._source.describe(index)
-        if why.small:
-            log.warning("skipped %s: it %s (%d so far)", where, why, small)
-        else:
-            log.warning("skipped %s: %s (%d so far)", where, why, broken)
         if small + broken == total:
             raise self._none_left(index)
         if broken > self._max_share * total:
@@ -71,6 +67,10 @@ class Skips:
                 f"data.max_unreadable={self._max_share:g} permits: repair or remove "
                 "them, or raise it"
             )
+        if why.small:
+            log.warning("skipped %s: it %s (%d so far)", where, why, small)
+        else:
+            log.warning("skipped %s: %s (%d so far)", where, why, broken)
 
     def _none_left(self, index: int) -> UserError:
         return UserError(

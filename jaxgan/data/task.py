@@ -64,7 +64,10 @@ class Task:
                 continue
             field = self.streams[column.stream].source.fields[column.field]
             shape, dtype = field.shape or (), column.dtype or field.dtype
-            specs[name] = ArraySpec((*lead, *shape), dtype, None, None)
+            low, high = None, None
+            if column.classes is not None:
+                low, high = 0.0, column.classes - 1.0
+            specs[name] = ArraySpec((*lead, *shape), dtype, low, high)
         return specs
 
     def preprocess(

@@ -10,7 +10,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxgan.core.system import check_batch
+from jaxgan.core.errors import UserError
+from jaxgan.core.system import ArraySpec, check_batch
 from jaxgan.data.pipeline import prefetch_to_device
 from jaxgan.training import configs, sharding
 from jaxgan.training.programs import Leg, root_key
@@ -47,7 +48,9 @@ class Feeds:
         task = self.task(leg.stage.name)
         (raw,) = prefetch_to_device([next(self._batches(leg, leg.begin))], self._where)
         batch = jax.eval_shape(task.preprocess, raw, root_key(0))
-        check_batch(batch, leg.stage.batch_spec, f"stage {leg.stage.name!r}")
+        where = f"stage {leg.stage.name!r}"
+        check_batch(batch, leg.stage.batch_spec, where)
+        _check_labels(task, leg.stage.batch_spec, where)
         return raw
 
     def stream(
@@ -73,3 +76,17 @@ class Feeds:
             jax.process_index(),
             jax.process_count(),
         )
+
+
+def _check_labels(task: Any, spec: Mapping[str, ArraySpec], where: str) -> None:
+    """Refuses a task with class numbers that a stage does not know."""
+    for name, want in spec.items():
+        if want.dtype != "int32" or want.high is None:
+            continue
+        have = task.raw_spec[name].high
+        if have is not None and have > want.high:
+            raise UserError(
+                f"{where}: the labels in {name!r} go up to {have:.0f}, it takes 0 to "
+                f"{want.high:.0f}: raise system.num_classes, or choose examples with "
+                "data.where"
+            )

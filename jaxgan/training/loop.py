@@ -156,6 +156,9 @@ class _Trainer:
 
     def _train(self, stop: StopRequests, init_from: Any, partial: bool) -> int:
         raws = [self.feeds.first(leg) for leg in self.legs]
+        if self.settings["sample_every"]:  # refused now, not at the first grid
+            for leg in self.legs:
+                self.feeds.task(leg.stage.name, "test")
         begins = [
             (leg, self.feeds.task(leg.stage.name), raw)
             for leg, raw in zip(self.legs, raws, strict=True)
