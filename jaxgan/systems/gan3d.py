@@ -10,7 +10,7 @@ Shapes via 3D Generative-Adversarial Modeling", NeurIPS 2016.
 Batch: `voxels`, float32 [b, r, r, r, 1] in {0, 1}, the last spatial axis up.
 
 The discriminator learns faster, so it is updated on a batch only if its accuracy on
-the last batch was at most 0.8 (section 3.2). A skipped update leaves everything of it
+the last batch was at most 0.8 (section 3.1). A skipped update leaves everything of it
 alone: parameters, moments, their count, statistics.
 
 Differences: the official repository holds sampling code only, so the training follows
@@ -54,8 +54,8 @@ class GAN3D:
     prior: str = "uniform01"  # or "normal"
     channels: tuple[int, ...] = (512, 256, 128, 64)  # G's; D mirrors them
     norm_first: bool = True  # batch norm in D's first layer
-    momentum: float = 0.9  # of running statistics
-    generator_loss_form: str = "non_saturating"  # or "minimax"
+    norm_momentum: float = 0.9  # of batch norm's running statistics
+    loss: str = "non_saturating"  # of the generator; or "minimax"
     gate: str = "last"  # whose accuracy decides: the last batch's, "current", "none"
     accuracy_threshold: float = 0.8
     generator_learning_rate: float = 0.0025
@@ -66,13 +66,13 @@ class GAN3D:
     microbatches: int = 1
 
     def __post_init__(self):
-        core.one_of(self.prior, ("uniform01", "normal"), "prior")
-        core.one_of(self.generator_loss_form, GENERATOR_LOSSES, "generator_loss_form")
+        core.one_of(self.prior, core.PRIORS, "prior")
+        core.one_of(self.loss, GENERATOR_LOSSES, "loss")
         core.one_of(self.gate, GATES, "gate")
         core.check_fields(
             self,
             positive=("resolution", "z_dim", "channels", "microbatches"),
-            shares=("momentum", "beta1"),
+            shares=("norm_momentum", "beta1"),
         )
         layers = len(self.channels)
         core.check_size(
@@ -88,11 +88,11 @@ class GAN3D:
             "generator": voxel.VoxelGenerator(
                 self.channels,
                 voxel.stem_of(self.resolution, len(self.channels)),
-                self.momentum,
+                self.norm_momentum,
                 dtype,
             ),
             "discriminator": voxel.VoxelDiscriminator(
-                self.channels[::-1], self.norm_first, self.momentum, dtype
+                self.channels[::-1], self.norm_first, self.norm_momentum, dtype
             ),
         }
 
@@ -113,9 +113,8 @@ class GAN3D:
             self.networks(),
             {"generator": (z,), "discriminator": (batch["voxels"],)},
             self.optimizers(),
-            memory={
-                "accuracy": jnp.zeros((), jnp.float32)
-            },  # so the first step moves D
+            # An accuracy of 0, so that the first step moves D; skipped updates so far.
+            memory={"accuracy": jnp.zeros(()), "skipped": jnp.zeros(())},
         )
 
     @property
@@ -132,11 +131,6 @@ class GAN3D:
                 players=("discriminator", "generator"),
             ),
         )
-
-    def draw(self, key: Key, count: int) -> Latent:
-        """Latents `[count, z_dim]` from the prior."""
-        sample = {"uniform01": jax.random.uniform, "normal": jax.random.normal}
-        return sample[self.prior](key, (count, self.z_dim))
 
     def discriminator_loss(
         self, trained: dict, fixed: Fixed, voxels: Voxels, z: Latent
@@ -180,7 +174,7 @@ class GAN3D:
             train=True,
         )
         metrics = {"occupancy/fake": jnp.mean(fake)}
-        loss = GENERATOR_LOSSES[self.generator_loss_form](logits)
+        loss = GENERATOR_LOSSES[self.loss](logits)
         return loss, Out(metrics, {"generator": stats})
 
     def step(
@@ -195,7 +189,9 @@ class GAN3D:
         )
         voxels = batch["voxels"]
         discriminator_key, generator_key = jax.random.split(key)
-        z = self.draw(discriminator_key, voxels.shape[0])
+        shape = (voxels.shape[0], self.z_dim)
+        z = core.draw_latent(self.prior, discriminator_key, shape)
+        fresh_z = core.draw_latent(self.prior, generator_key, shape)
 
         accuracy = state.memory["accuracy"]
         if self.gate == "current":
@@ -212,22 +208,31 @@ class GAN3D:
             gate=is_open,
             commit=("discriminator",),
         )
-        state = state.remember(accuracy=d.metrics["accuracy/discriminator"])
-
-        fresh_z = self.draw(generator_key, voxels.shape[0])
+        skipped = jnp.zeros(()) if is_open is None else 1.0 - jnp.float32(is_open)
+        state = state.remember(
+            accuracy=d.metrics["accuracy/discriminator"],
+            skipped=state.memory["skipped"] + skipped,
+        )
         state, g = update(
             state, self.generator_loss, ("generator",), fresh_z, commit=("generator",)
         )
-        skipped = 0.0 if is_open is None else 1.0 - is_open.astype(jnp.float32)
-        gate = {"skipped/discriminator": jnp.asarray(skipped, jnp.float32)}
-        return state.advance(), d.metrics | g.metrics | gate
+        state = state.advance()
+        # Near 0 the gate does nothing, near 1 D hardly learns: change D's rate.
+        gate = {
+            "skipped/discriminator": skipped,
+            "skip_share/discriminator": state.memory["skipped"] / state.step,
+        }
+        return state, d.metrics | g.metrics | gate
 
     @property
     def inference(self) -> Mapping[str, Mode]:
-        latent = core.Latent(self.z_dim, self.prior)
-        shape, several = core.Voxels(self.resolution), core.Set(latent, minimum=1)
+        latent, shape = (
+            core.Latent(self.z_dim, self.prior),
+            core.Voxels(self.resolution),
+        )
+        concept = core.Set(latent, minimum=1, help="latents that show it")
         picture = core.Image(3, (128, 128))
-        made = {"voxels": shape, "picture": picture}
+        made = {"voxels": shape, "picture": picture, "z": latent}
         meshes = {".obj": write_mesh, ".ply": write_mesh, ".stl": write_mesh}
         make = partial(Mode, networks=("generator",), host=meshes)
         features = voxel.features_of(self.resolution, self.channels[::-1])
@@ -238,20 +243,17 @@ class GAN3D:
             "interpolate": make(
                 self.interpolate,
                 inputs={
-                    "start": latent,
-                    "end": latent,
-                    "steps": core.Int(
-                        8, low=2, help="shapes on the path, ends included"
-                    ),
+                    "z": core.Set(latent, minimum=2),
+                    "steps": core.Int(8, low=2, help="intervals between neighbours"),
                 },
                 output={"pictures": core.Set(picture), "voxels": core.Set(shape)},
-                help="shapes on a straight path between two latents",
+                help="shapes along a line through two or more latents",
             ),
             "arithmetic": make(
                 self.arithmetic,
-                inputs={"plus": several, "minus": several, "base": several},
+                inputs=dict.fromkeys(("plus", "minus", "base"), concept),
                 output=made,
-                help="mean code of plus, less that of minus, and that of base",
+                help="mean(plus) - mean(minus) + mean(base)",
             ),
             "features": Mode(
                 self.features,
@@ -278,14 +280,14 @@ class GAN3D:
     ) -> dict[str, Any]:
         """z -> occupancy in [0, 1] and a picture of it, by running statistics."""
         voxels = self._generate(variables, inputs["z"])
-        return {"voxels": voxels, "picture": ops.render_voxels(voxels)}
+        picture = ops.render_voxels(voxels)
+        return {"voxels": voxels, "picture": picture, "z": inputs["z"]}
 
     def interpolate(
         self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
     ) -> dict[str, Any]:
-        """Shapes `[b, steps, ...]` along (1 - t) start + t end."""
-        t = jnp.linspace(0.0, 1.0, inputs["steps"])[None, :, None]
-        path = (1.0 - t) * inputs["start"][:, None] + t * inputs["end"][:, None]
+        """Shapes `[b, t, ...]` along a line through latents `[b, n, z]`."""
+        path = core.interpolate_latent(inputs["z"], inputs["steps"])
         voxels = self._generate(variables, path.reshape(-1, self.z_dim))
         pictures = ops.render_voxels(voxels)
         lead = path.shape[:2]
@@ -331,7 +333,8 @@ class GAN3D:
         count = batch["voxels"].shape[0]
         columns = {"real": ops.render_voxels(batch["voxels"])}
         for i in (1, 2, 3):
-            z = self.draw(jax.random.fold_in(key, i), count)
+            own_key = jax.random.fold_in(key, i)
+            z = core.draw_latent(self.prior, own_key, (count, self.z_dim))
             sample = self._generate(variables, z)
             columns[f"sample {i}"] = ops.render_voxels(sample)
         return columns
