@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from jaxgan.networks.initializers import Initializer, normal_002
 from jaxgan.ops.conv_transpose import conv_transpose
+from jaxgan.ops.strided_conv import strided_conv
 
 Padding = int | Sequence[tuple[int, int]]
 Activation = Any  # Callable[[Array], Array]; beartype cannot look into jitted functions
@@ -62,9 +63,7 @@ class Conv(nn.Module):
         kernel = self.param("kernel", self.kernel_init, shape)
         bias = self.param("bias", self.bias_init, shape[-1:]) if self.use_bias else None
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        y = jax.lax.conv_general_dilated(
-            x, kernel, (self.stride,) * rank, pairs, dimension_numbers=_layout(rank)
-        )
+        y = strided_conv(x, kernel, (self.stride,) * rank, pairs)
         return y if bias is None else y + bias
 
 
@@ -115,7 +114,3 @@ def _pairs(padding: Padding, rank: int) -> tuple[tuple[int, int], ...]:
     if len(padding) != rank:
         raise ValueError(f"padding {padding} for {rank} spatial axes")
     return tuple((low, high) for low, high in padding)
-
-
-def _layout(rank: int) -> tuple[str, str, str]:
-    return {2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}[rank]

@@ -22,8 +22,9 @@ from functools import partial
 from typing import Any
 
 import jax
-from jax import lax
 from jaxtyping import Array, Float
+
+from jaxgan.ops.strided_conv import strided_conv
 
 IntOrPairs = int | Sequence[int | tuple[int, int]]
 Pairs = tuple[tuple[int, int], ...]
@@ -102,18 +103,13 @@ def _per_axis(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ..
     return values
 
 
-def _strided_conv(y, kernel, strides: tuple[int, ...], pads: Pairs) -> jax.Array:
-    names = ("NHWC", "HWIO", "NHWC") if y.ndim == 4 else ("NDHWC", "DHWIO", "NDHWC")
-    return lax.conv_general_dilated(y, kernel, strides, pads, dimension_numbers=names)
-
-
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _conv_transpose(
     x, kernel, strides: tuple[int, ...], pads: Pairs, size: tuple[Any, ...]
 ) -> jax.Array:
     output = jax.ShapeDtypeStruct((x.shape[0], *size, kernel.shape[-2]), x.dtype)
     transpose = jax.linear_transpose(
-        lambda y: _strided_conv(y, kernel, strides, pads), output
+        lambda y: strided_conv(y, kernel, strides, pads), output
     )
     return transpose(x)[0]
 
@@ -127,7 +123,7 @@ def _backward(strides, pads, size, residuals, cotangent):
     # The loss changes by <x, conv(g, k)>, linear in x and in k: a vjp in k yields the
     # input gradient as its value and, pulled back along x, the kernel gradient.
     x_gradient, pull = jax.vjp(
-        lambda k: _strided_conv(cotangent, k, strides, pads), kernel
+        lambda k: strided_conv(cotangent, k, strides, pads), kernel
     )
     return x_gradient, pull(x)[0]
 
