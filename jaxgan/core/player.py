@@ -81,7 +81,7 @@ def linear_decay(
 
     In epoch e, counted from 1, the factor is
     `1 - max(0, e + 1 - n_constant) / (n_decay + 1)`: the reference's last epoch has
-    rate 0 and trains nothing.
+    rate 0 and trains nothing. Without epochs of decay the rate is constant.
 
     Args:
       rate: the constant rate.
@@ -93,6 +93,8 @@ def linear_decay(
     References: junyanz/pytorch-CycleGAN-and-pix2pix, `models/networks.py`.
     """
     constant, decay = constant_steps // steps_per_epoch, decay_steps // steps_per_epoch
+    if not decay:  # the formula would take the last constant epoch to 0
+        return lambda count: rate
 
     def schedule(count):
         epoch = count // steps_per_epoch + (0 if floor_fix else 1)

@@ -229,3 +229,8 @@ def test_linear_decay_of_cyclegan_check_08():
     np.testing.assert_allclose(factors, [1.0, 0.990099, 0.009901, 0.0], atol=1e-6)
     mended = core.linear_decay(2e-4, 700, 700, steps_per_epoch=7, floor_fix=True)
     assert float(mended(199 * 7 + 6)) > 0
+
+
+def test_without_decay_the_last_epoch_trains_at_the_full_rate():
+    rate = core.linear_decay(2e-4, 15 * 7, 0, steps_per_epoch=7)
+    assert [float(rate(count)) for count in (0, 15 * 7 - 1)] == [2e-4, 2e-4]
