@@ -35,6 +35,7 @@ from jaxgan.ops.masks import (
 from jaxgan.ops.padding import CropBox, crop, pad2d, pad_to_multiple
 from jaxgan.ops.pixel_shuffle import pixel_shuffle, pixel_shuffle_permutation
 from jaxgan.ops.poisson import poisson_blend
+from jaxgan.ops.tiling import map_tiles
 from jaxgan.ops.voxel_rendering import render_voxels
 from jaxgan.ops.voxels import (
     downsample_voxels,
@@ -70,6 +71,7 @@ __all__ = [
     "left_hole",
     "lowres_hole",
     "luma_bt601",
+    "map_tiles",
     "max_pool_features",
     "no_hole",
     "normalize_lab",

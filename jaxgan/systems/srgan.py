@@ -38,6 +38,7 @@ from jaxgan.core.types import Batch, Image, Key, Metrics, Scalar
 from jaxgan.networks import srresnet
 from jaxgan.networks.initializers import he_normal, torch_default
 from jaxgan.ops.bicubic import bicubic_resize
+from jaxgan.ops.tiling import map_tiles
 
 LowResolution = Float[Array, "b h w 3"]  # [0, 1]
 HighResolution = Float[Array, "b H W 3"]  # [-1, 1]
@@ -429,37 +430,16 @@ class SRGAN:
     def upscale_tiled(
         self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
     ) -> dict[str, HighResolution]:
-        """As `upscale`, with the memory of one tile.
-
-        A tile is computed inside a window that reaches `halo` pixels further, as far as
-        the network sees, or to the picture's border, where the network pads.
-        """
-        image, tile, scale = inputs["image"], inputs["tile"], self.scale
-        halo = self.networks()["generator"].halo
-        batch, height, width, channels = image.shape
-        rows, columns = _tiles(height, tile, halo), _tiles(width, tile, halo)
-        places = [
-            (y, x, top, left)
-            for y, top in zip(rows.starts, rows.windows, strict=True)
-            for x, left in zip(columns.starts, columns.windows, strict=True)
-        ]
-
-        def enlarge_one(out: Any, place: Any) -> tuple[Any, None]:
-            y, x, top, left = place
-            window = jax.lax.dynamic_slice(
-                image, (0, top, left, 0), (batch, rows.window, columns.window, channels)
-            )
-            core_ = jax.lax.dynamic_slice(
-                self._enlarge(variables, window),
-                (0, scale * (y - top), scale * (x - left), 0),
-                (batch, scale * rows.size, scale * columns.size, channels),
-            )
-            place = (0, scale * y, scale * x, 0)
-            return jax.lax.dynamic_update_slice(out, core_, place), None
-
-        empty = jnp.zeros((batch, scale * height, scale * width, channels), jnp.float32)
-        out, _ = jax.lax.scan(enlarge_one, empty, jnp.asarray(places, jnp.int32))
-        return {"image": out}
+        """As `upscale`, with the memory of one tile: exact in evaluation mode, since a
+        tile is computed with all the pixels around it that the network sees."""
+        image = map_tiles(
+            partial(self._enlarge, variables),
+            inputs["image"],
+            tile=inputs["tile"],
+            halo=self.networks()["generator"].halo,
+            scale=self.scale,
+        )
+        return {"image": image}
 
     def sample_grid(
         self, variables: Mapping[str, Any], frozen: core.Frozen, batch: Batch, key: Key
@@ -473,23 +453,6 @@ class SRGAN:
             "prediction": self._enlarge(variables, lr),
             "truth": hr,
         }
-
-
-@dataclasses.dataclass(frozen=True)
-class _Tiles:
-    """One axis cut into tiles of `size`, each inside a window; all of equal sizes."""
-
-    starts: tuple[int, ...]
-    windows: tuple[int, ...]  # where they start
-    size: int
-    window: int
-
-
-def _tiles(length: int, tile: int, halo: int) -> _Tiles:
-    size, window = min(tile, length), min(tile + 2 * halo, length)
-    starts = tuple(min(i, length - size) for i in range(0, length, size))
-    windows = tuple(min(max(i - halo, 0), length - window) for i in starts)
-    return _Tiles(starts, windows, size, window)
 
 
 def interpolate_weights(
