@@ -11,8 +11,6 @@ import collections
 import math
 import re
 
-import jax
-import jax.numpy as jnp
 from jax.stages import Compiled
 
 _INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*)$")
@@ -49,18 +47,56 @@ def collectives(compiled: Compiled) -> dict[str, int]:
     return dict(collections.Counter(_COLLECTIVE.findall(compiled.as_text())))
 
 
-def reversed_map_sized_windows(compiled: Compiled, size: int = 16) -> list[str]:
-    """Convolutions whose window is as large as a feature map and reversed.
+def instructions(compiled: Compiled, operation: str) -> int:
+    """How many instructions of a kind the program holds, such as `convolution`."""
+    return compiled.as_text().count(f" {operation}(")
 
-    That is how autodiff writes the kernel gradient of `lax.conv_transpose`; on a GPU it
-    costs 2 to 6 times its flops.
+
+def slow_convolutions(compiled: Compiled, size: int = 16) -> list[str]:
+    """Convolutions in forms that a GPU computes at 2 to 6 times their flops.
+
+    They are none of the three passes that its library knows (forward, to the input, to
+    the kernel), so that the zeros of their gaps are materialised: an axis along which
+    both sides have gaps, or a reversed window that has gaps or is a feature map. The
+    flops of a CPU's program do not show it.
+
+    Args:
+      compiled: a program, also one compiled for a CPU.
+      size: a window of at least this side is a feature map, no kernel.
     """
-    lines = []
-    for line in compiled.as_text().splitlines():
-        found = re.search(r"window=\{size=(\d+)x[^}]*rhs_reversal=1", line)
-        if found and int(found.group(1)) >= size:
-            lines.append(line.strip())
-    return lines
+    found = []
+    for line, window in _convolution_windows(compiled):
+        backwards = "1" in window.get("rhs_reversal", "")
+        gaps = [window.get(k, "").split("x") for k in ("lhs_dilate", "rhs_dilate")]
+        both = any(left > "1" and right > "1" for left, right in zip(*gaps))
+        large = max(map(int, window["size"].split("x"))) >= size
+        if both or (backwards and (large or "rhs_dilate" in window)):
+            found.append(line)
+    return found
+
+
+def reversed_map_sized_windows(compiled: Compiled, size: int = 16) -> list[str]:
+    """Of the slow forms: windows as large as a feature map, and reversed.
+
+    That is how autodiff writes the kernel gradient of `lax.conv_transpose`, and XLA a
+    convolution whose kernel is larger than its input.
+    """
+    return [
+        line
+        for line, window in _convolution_windows(compiled)
+        if "1" in window.get("rhs_reversal", "")
+        and max(map(int, window["size"].split("x"))) >= size
+    ]
+
+
+def _convolution_windows(compiled: Compiled) -> list[tuple[str, dict[str, str]]]:
+    """The lines of the convolutions over space, and what their windows say."""
+    lines = (line.strip() for line in compiled.as_text().splitlines())
+    return [
+        (line, dict(re.findall(r"(\w+)=([\d_x\-]+)", window)))
+        for line in lines
+        if " convolution(" in line and (window := _window(line))
+    ]
 
 
 def _computations(text: str) -> tuple[dict[str, list[tuple]], str]:
@@ -183,60 +219,3 @@ def _taps(size, window, out, *, low, stride, lhs_dilation, rhs_dilation) -> int:
         o * stride + k * rhs_dilation - low for o in range(out) for k in range(window)
     )
     return sum(0 <= p < length and p % lhs_dilation == 0 for p in positions)
-
-
-class Pieces:
-    """Flops of single passes of a system's networks, each compiled alone.
-
-    The sum of a step's passes is the least that the algorithm can cost.
-
-    Attributes:
-      networks: `{network: module}`.
-      state: the state (or its shapes) that holds their parameters.
-    """
-
-    def __init__(self, networks, state):
-        self.networks, self.state = networks, state
-        self._known: dict[tuple, float] = {}
-
-    def forward(self, name: str, *inputs) -> float:
-        """One forward pass; inputs are arrays or shape structs."""
-        return self._count(name, inputs, None)
-
-    def to_params(self, name: str, *inputs) -> float:
-        """Forward, and backward to the parameters."""
-        return self._count(name, inputs, 0)
-
-    def to_inputs(self, name: str, *inputs) -> float:
-        """Forward, and backward to the first input."""
-        return self._count(name, inputs, 1)
-
-    def to_both(self, name: str, *inputs) -> float:
-        """Forward, and backward to the parameters and the first input."""
-        return self._count(name, inputs, (0, 1))
-
-    def _count(self, name: str, inputs: tuple, wrt) -> float:
-        shapes = tuple((tuple(x.shape), str(x.dtype)) for x in inputs)
-        if (name, shapes, wrt) not in self._known:
-            module, stats = self.networks[name], self.state.stats[name]
-
-            def scalar(params, x, rest, stats, key):
-                out = module.apply(
-                    {"params": params, **stats},
-                    x,
-                    *rest,
-                    train=True,
-                    mutable=list(stats) or False,
-                    rngs={"dropout": key},
-                )
-                out = out[0] if stats else out
-                leaves = jax.tree.leaves(out)
-                return sum(jnp.sum(jnp.square(leaf)) for leaf in leaves)
-
-            fn = scalar if wrt is None else jax.grad(scalar, wrt)
-            first, *rest = inputs
-            lowered = jax.jit(fn).lower(
-                self.state.params[name], first, tuple(rest), stats, jax.random.key(0)
-            )
-            self._known[name, shapes, wrt] = flops(lowered.compile())
-        return self._known[name, shapes, wrt]

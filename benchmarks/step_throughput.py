@@ -1,22 +1,23 @@
 """Time, flops and memory of a training step, its batch resident on the device.
 
     python -m benchmarks.step_throughput --config=dcgan:celeba
-    python -m benchmarks.step_throughput --dtype=float32,bfloat16 --output=rows.jsonl \\
+    python -m benchmarks.step_throughput --dtype=float32,bfloat16 --output=rows.md \\
         --config=pix2pix:facades --config.training.batch_size=16 \\
         --config=cyclegan:horse2zebra
+    python -m benchmarks.step_throughput --all=demo
 
 Several --config may follow one another; overrides --config.<key>=<value> belong to the
 config before them, those before the first to all. Every stage and dtype is a row: a
-JSON line, and a line of the table at the end. See README.md beside this file.
+JSON line, and a line of the tables at the end. A system without stages has a row for
+its first mode, other modes on request. See README.md beside this file.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import importlib.metadata
-import json
 import math
-import os
+import shlex
 import statistics
 import sys
 import tempfile
@@ -28,53 +29,71 @@ import jax
 import numpy as np
 from absl import flags
 
-from benchmarks import hlo, minimum, peaks, steps
+from benchmarks import feeding, hlo, minimum, peaks, report, step_page, steps
 from jaxgan import command, config_files, core, devices
 from jaxgan.training import configs, sharding
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("config", None, config_files.HELP, flag_values=FLAGS)
+flags.DEFINE_string(
+    "all",
+    None,
+    "every config that has this variant; `default`: every config as it is published",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string("stage", None, "only this stage", flag_values=FLAGS)
+flags.DEFINE_string("mode", None, "this mode instead of stages", flag_values=FLAGS)
 flags.DEFINE_list(
     "dtype", [], "a row for each of these; else the config's", flag_values=FLAGS
 )
 flags.DEFINE_integer("repetitions", 5, "timed windows", 1, flag_values=FLAGS)
 flags.DEFINE_integer(
-    "steps", 0, "steps a window; 0: 20, on a CPU 5", 0, flag_values=FLAGS
+    "steps",
+    0,
+    "steps a window; 0: 20, on a CPU 5, fewer where they take over 10 s",
+    0,
+    flag_values=FLAGS,
 )
-flags.DEFINE_string("output", None, "append the JSON lines here", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "input", True, "measure the config's own data too, if it is here", flag_values=FLAGS
+)
+flags.DEFINE_string("output", None, report.OUTPUT_HELP, flag_values=FLAGS)
 devices.define_flags(FLAGS)
 
 WARM_UP = 3
-PACKAGES = ("jax", "jaxlib", "flax", "optax")
-ENVIRONMENT = ("XLA_FLAGS", "XLA_PYTHON_CLIENT_PREALLOCATE", "OMP_NUM_THREADS")
+LONGEST_WINDOW = 10.0  # seconds, where the user does not choose its steps
 
 
-def main(argv: Sequence[str]) -> None:
-    """Measures, prints JSON lines (or appends them to --output), then the table."""
-    chosen, others = split_configs(argv[1:])
+def main(argv: Sequence[str]) -> int:
+    """Measures row by row; prints the page at the end. 1 if a row failed."""
+    chosen, common, others = split_configs(argv[1:])
     command.parse(FLAGS, [argv[0], *others], __doc__)
+    if FLAGS.all:
+        chosen = [(spec, common) for spec in all_configs(FLAGS.all)] + chosen
     if not chosen:
-        raise core.UserError(f"--config is missing: {config_files.HELP}")
+        raise core.UserError(f"--config or --all is missing: {config_files.HELP}")
     if FLAGS.compilation_cache is None:  # an empty one, so that `cached` means it
         FLAGS.compilation_cache = tempfile.mkdtemp(prefix="jaxgan-compiled-")
     devices.prepare(FLAGS)
-    rows = []
+    shown = shlex.join(a for a in argv[1:] if not a.startswith("--output"))
+    name = f"python -m benchmarks.step_throughput {shown}"
+    rows = report.Report(FLAGS.output, lambda rows: step_page.page(rows, name))
     for spec, overrides in chosen:
         for dtype in FLAGS.dtype or [None]:
             extra = [f"--config.dtype={dtype}"] if dtype else []
             config = config_files.load(spec, [*overrides, *extra])
-            for row in rows_of(config, FLAGS.repetitions, FLAGS.steps, FLAGS.stage):
-                row["config"] = " ".join([spec, *overrides])
-                rows.append(row)
-                write(row, FLAGS.output)
-    print(table(rows))
+            for part in parts(config, FLAGS.stage, FLAGS.mode):
+                label = {"config": " ".join([spec, *overrides])}
+                row = attempt(config, part, FLAGS.repetitions, FLAGS.steps, FLAGS.input)
+                rows.add(label | row)
+    rows.close()
+    return int(any("error" in row for row in rows.rows))
 
 
 def split_configs(
     arguments: Sequence[str],
-) -> tuple[list[tuple[str, list[str]]], list[str]]:
-    """`[(config, its overrides)]`, and the other arguments."""
+) -> tuple[list[tuple[str, list[str]]], list[str], list[str]]:
+    """`[(config, its overrides)]`, the overrides of all, and the other arguments."""
     overrides, others = command.split(arguments)
     chosen: list[tuple[str, list[str]]] = []
     common: list[str] = []
@@ -84,134 +103,147 @@ def split_configs(
             chosen.append((argument.removeprefix("--config="), list(common)))
         else:
             (chosen[-1][1] if chosen else common).append(argument)
-    return chosen, [a for a in others if not a.startswith("--config=")]
+    return chosen, common, [a for a in others if not a.startswith("--config=")]
 
 
-def write(row: Mapping[str, Any], output: str | None) -> None:
-    """One JSON line, as soon as it is there."""
-    line = json.dumps(row)
-    if output is None:
-        print(line, flush=True)
-        return
-    with open(output, "a") as file:
-        file.write(line + "\n")
+def all_configs(variant: str) -> list[str]:
+    """The configs that have a variant.
 
-
-def rows_of(
-    config: Mapping[str, Any], repetitions: int, window: int, only: str | None = None
-) -> list[dict[str, Any]]:
-    """A row for every stage of a config's system.
-
-    Args:
-      config: resolved, as `config_files.load` gives it.
-      repetitions: timed windows.
-      window: steps a window; 0: 20, on a CPU 5.
-      only: the stage that is wanted; None: all.
+    Raises:
+      UserError: if none has it.
     """
-    system = configs.build_system(config)
-    stages = [s for s in system.stages if only in (None, s.name)]
-    if not stages:
-        known = ", ".join(s.name for s in system.stages) or "none"
-        raise core.UserError(f"{config['name']} has no stage {only!r}; it has {known}")
-    return [measure(config, system, s, repetitions, window) for s in stages]
+    if variant == "default":
+        return config_files.names()
+    names = [n for n in config_files.names() if variant in config_files.variants(n)]
+    if not names:
+        raise core.UserError(f"--all={variant}: no config has this variant")
+    return [f"{name}:{variant}" for name in names]
+
+
+def parts(
+    config: Mapping[str, Any], stage: str | None = None, mode: str | None = None
+) -> list[str]:
+    """What of a config becomes a row: its stages, this stage, or this mode.
+
+    Raises:
+      UserError: if there is no such stage or mode.
+    """
+    found = steps.names(configs.build_system(config), mode)
+    if stage is not None and mode is None:
+        if stage not in found:
+            raise core.UserError(
+                f"{config['name']} has no stage {stage!r}; it has {', '.join(found)}"
+            )
+        return [stage]
+    return found
+
+
+def attempt(
+    config: Mapping[str, Any], part: str, repetitions: int, window: int, fed_too: bool
+) -> dict[str, Any]:
+    """As `measure`; what the device refuses becomes a row that says so."""
+    try:
+        return measure(config, part, repetitions, window, fed_too)
+    except jax.errors.JaxRuntimeError as error:
+        about = report.machine() | {"system": config["name"], "part": part}
+        return about | {"error": str(error).strip().splitlines()[0][:200]}
 
 
 def measure(
     config: Mapping[str, Any],
-    system: core.System,
-    stage: core.Stage,
+    part: str,
     repetitions: int,
-    window: int,
+    window: int = 0,
+    fed_too: bool = False,
 ) -> dict[str, Any]:
-    """Compiles, times and counts one stage's step, placed as the trainer places it."""
-    row = _setting(config, system, stage)
+    """Compiles, times and counts a stage's step or a mode, placed as in training.
+
+    Args:
+      config: resolved, as `config_files.load` gives it.
+      part: the stage or mode.
+      repetitions: timed windows.
+      window: steps a window; 0: 20, on a CPU 5, fewer where they take too long.
+      fed_too: a step is also measured with the config's own data, if it is here.
+    """
+    system = configs.build_system(config)
+    row = _setting(config, system, part)
     size, mesh = config["training"]["batch_size"], sharding.make_mesh(config["devices"])
     sharding.check_batch_size(size, mesh)
-    data = configs.stage_data(config, stage.name)
+    data = configs.stage_data(config, part)
     side = data.get("image_size")
-    start = steps.start(system, stage.name, size, side if isinstance(side, int) else 32)
-    whole, where = sharding.replicated(mesh), sharding.shardings(mesh, start.state)
-    arguments = steps.Arguments(
-        jax.device_put(start.state, where),
-        jax.device_put(start.frozen, sharding.shardings(mesh, start.frozen)),
-        jax.device_put(start.batch, sharding.over_batch(mesh)),
-        jax.device_put(start.key, whole),
+    program = steps.program(
+        system, part, size, mesh, side=side if isinstance(side, int) else 32
     )
-
-    def build() -> tuple[Any, dict[str, float]]:
-        jitted = jax.jit(stage.step, out_shardings=(where, whole), donate_argnums=0)
-        return _compile(jitted, arguments)
-
-    compiled, first = build()
+    shapes = jax.eval_shape(lambda: program.arguments)
+    least = _minimum(f"{config['name']}/{part}", system, shapes)
+    compiled, first = _compile(program)
     jax.clear_caches()  # what is compiled stays on the disk
-    _, again = build()
-    window = window or (5 if jax.default_backend() == "cpu" else 20)
-    seconds, seen = _time(compiled, arguments, repetitions, window)
-    least = _minimum(f"{config['name']}/{stage.name}", system, start)
-
-    middle, examples = statistics.median(seconds), size * data.get("draws", 1)
+    _, again = _compile(program)
+    state, seconds, seen = _time(compiled, program, repetitions, window)
+    middle, draws = statistics.median(seconds), data.get("draws", 1)
+    images = _images(shapes.batch)
     row |= {
         "batch_size": size,
         "warm_up": WARM_UP,
-        "steps": window,
         "repetitions": repetitions,
         "ms_median": 1e3 * middle,
         "ms_min": 1e3 * min(seconds),
         "ms_max": 1e3 * max(seconds),
-        "examples_per_second": examples / middle,
-        "images_per_second": _images(stage) * examples / middle,
-        "images_per_example": _images(stage),
+        "examples_per_second": size * draws / middle,
+        "images_per_second": images * size * draws / middle,
+        "images_per_example": images,
     }
     row |= first | {f"cached_{name}": value for name, value in again.items()}
     row |= _work(compiled, mesh.size, least, middle, system.dtype)
     row |= _memory(compiled) | seen
-    return {name: _short(value) for name, value in row.items()}
+    if fed_too and program.is_step:
+        (stage,) = (s for s in system.stages if s.name == part)
+        frozen = program.arguments.frozen
+        row |= feeding.measure(
+            config, system, stage, state, frozen, mesh, seen["steps"]
+        )
+    return row
 
 
 def _setting(
-    config: Mapping[str, Any], system: core.System, stage: core.Stage
+    config: Mapping[str, Any], system: core.System, part: str
 ) -> dict[str, Any]:
     """What was measured, and on what."""
-    device = jax.devices()[0]
-    return {
+    digest = hashlib.sha256(configs.to_json(config).encode()).hexdigest()
+    return report.machine() | {
         "system": config["name"],
-        "stage": stage.name,
-        "config_sha256": hashlib.sha256(configs.to_json(config).encode()).hexdigest(),
-        "device": device.device_kind,
-        "platform": device.platform,
+        "part": part,
+        "config_sha256": digest,
         "devices": sharding.make_mesh(config["devices"]).size,
-        "cpu_cores": len(os.sched_getaffinity(0)),
-        "load_before": os.getloadavg()[0],
-        "versions": {p: importlib.metadata.version(p) for p in PACKAGES},
-        "environment": {k: os.environ[k] for k in ENVIRONMENT if k in os.environ},
         "dtype": system.dtype,
-        "matmul_precision": jax.config.jax_default_matmul_precision or "default",
     }
 
 
-def _minimum(name: str, system: core.System, start: steps.Arguments) -> float | None:
+def _minimum(name: str, system: core.System, shapes: steps.Arguments) -> float | None:
+    """Counted in float32, which a CPU compiles as it is; other dtypes cost the same."""
     if name not in minimum.MINIMUM:
         return None
-    piece = minimum.Pieces(system, start.state, start.frozen)
-    return minimum.MINIMUM[name](system, piece, start.batch)
+    plain: Any = dataclasses.replace(system, dtype="float32")  # type: ignore
+    piece = minimum.Pieces(plain, shapes.state, shapes.frozen)
+    return minimum.MINIMUM[name](plain, piece, shapes.batch)
 
 
-def _images(stage: core.Stage) -> int:
+def _images(batch: Mapping[str, Any]) -> int:
     """How many images (or shapes) an example is.
 
     Those of the largest size: a pair is two, a picture and its small copy one.
     """
     sizes = [
-        math.prod(n or 1 for n in spec.shape)
-        for name, spec in stage.batch_spec.items()
-        if len(spec.shape) >= 3 and "mask" not in name
+        math.prod(field.shape[1:])
+        for name, field in batch.items()
+        if len(field.shape) >= 4 and "mask" not in name
     ]
     return sizes.count(max(sizes)) if sizes else 1
 
 
-def _compile(jitted: Any, arguments: Any) -> tuple[Any, dict[str, float]]:
+def _compile(program: steps.Program) -> tuple[Any, dict[str, float]]:
     began = time.perf_counter()
-    traced = jitted.trace(*arguments)
+    traced = program.call.trace(*program.arguments)
     traced_at = time.perf_counter()
     lowered = traced.lower()
     lowered_at = time.perf_counter()
@@ -224,26 +256,38 @@ def _compile(jitted: Any, arguments: Any) -> tuple[Any, dict[str, float]]:
 
 
 def _time(
-    compiled: Any, arguments: steps.Arguments, repetitions: int, window: int
-) -> tuple[list[float], dict[str, Any]]:
-    """Seconds a step of every window; and what would make them misleading."""
-    state, *others = arguments
+    compiled: Any, program: steps.Program, repetitions: int, window: int
+) -> tuple[Any, list[float], dict[str, Any]]:
+    """The last state, seconds a step of every window, and what might mislead."""
+    state, *others = program.arguments
+
+    def once(state: Any) -> tuple[Any, Any]:
+        out = compiled(state, *others)
+        return out if program.is_step else (state, out)
+
+    warm = 0.0
     for _ in range(WARM_UP):
-        state, metrics = compiled(state, *others)
-        jax.block_until_ready((state, metrics))
+        began = time.perf_counter()
+        state, out = jax.block_until_ready(once(state))
+        warm = time.perf_counter() - began
+        if warm > LONGEST_WINDOW:
+            break
+    if not window:
+        usual = 5 if jax.default_backend() == "cpu" else 20
+        window = max(1, min(usual, int(LONGEST_WINDOW / warm)))
     seconds, kept = [], []
     for _ in range(repetitions):
         began = time.perf_counter()
         for _ in range(window):
-            state, metrics = compiled(state, *others)
-            kept.append(metrics)
-        jax.block_until_ready((state, metrics))
+            state, out = once(state)
+            kept.append(out) if program.is_step else None
+        jax.block_until_ready((state, out))
         seconds.append((time.perf_counter() - began) / window)
-    rows = jax.device_get(kept)
-    finite = all(np.isfinite(value) for row in rows for value in row.values())
+    rows = jax.device_get(kept or [out])
+    finite = all(np.all(np.isfinite(value)) for row in rows for value in row.values())
     gates = [name for name in rows[0] if name.startswith("skipped/")]
     skipped = {g.split("/")[1]: float(np.mean([r[g] for r in rows])) for g in gates}
-    return seconds, {"finite": finite, "skipped": skipped}
+    return state, seconds, {"steps": window, "finite": finite, "skipped": skipped}
 
 
 def _work(
@@ -294,58 +338,6 @@ def _memory(compiled: Any) -> dict[str, Any]:
         # Of the whole process: exact for the first row alone.
         "memory_peak": seen.get("peak_bytes_in_use"),
     }
-
-
-def _short(value: Any) -> Any:
-    """Six digits are enough."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as a Markdown table."""
-    head = (
-        "config, stage",
-        "device",
-        "dtype",
-        "batch",
-        "ms a step [min, max]",
-        "examples/s",
-        "images/s",
-        "compile s (cached)",
-        "GFLOP",
-        "/ minimum",
-        "MFU",
-        "GB accessed",
-        "memory MB",
-    )
-    lines = [head, ("---",) * len(head)]
-    for row in rows:
-        note = "".join(f", {k} skipped {v:.0%}" for k, v in row["skipped"].items() if v)
-        note += "" if row["finite"] else ", NOT FINITE"
-        seen = row["memory_peak"] or row["memory_planned"]
-        lines.append(
-            (
-                f"`{row['config']}`, {row['stage']}{note}",
-                f"{row['devices']} x {row['device']}",
-                row["dtype"],
-                f"{row['batch_size']}",
-                f"{row['ms_median']:.4g} [{row['ms_min']:.4g}, {row['ms_max']:.4g}]",
-                f"{row['examples_per_second']:.4g}",
-                f"{row['images_per_second']:.4g}",
-                f"{row['trace_s'] + row['lower_s']:.1f} + {row['compile_s']:.1f} "
-                f"({row['cached_compile_s']:.1f})",
-                _number(row["flops_executed"], 1e9),
-                _number(row["flops_ratio"], 1.0),
-                f"{row['mfu']:.1%}" if row["mfu"] else "-",
-                _number(row["bytes_accessed"], 1e9),
-                _number(seen, 1e6),
-            )
-        )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _number(value: float | None, unit: float) -> str:
-    return "-" if value is None else f"{value / unit:.4g}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,9 @@
-"""CycleGAN: its specification's acceptance checks."""
+"""CycleGAN: its specification's acceptance checks.
+
+Checks 2 and 9 are in `tests/networks/test_layers.py` (2 also, for whole networks, in
+`tests/parity`), 3 in `tests/losses/test_adversarial.py`, 7 in
+`tests/core/test_pool.py`, 8 in `tests/core/test_update.py`.
+"""
 
 import dataclasses
 import functools
@@ -10,7 +15,7 @@ import numpy as np
 import pytest
 
 from jaxgan import core
-from jaxgan.networks.patchgan import PatchDiscriminator
+from jaxgan.networks.patchgan import PatchDiscriminator, PixelDiscriminator
 from jaxgan.networks.resnet import ResNetGenerator
 from tests import cases, scenes
 from tests.systems.test_pix2pix import count, start
@@ -28,7 +33,10 @@ KEY = jax.random.key(0)
         (ResNetGenerator(norm="instance_affine", num_blocks=6), 7_845_123),
         (PatchDiscriminator(norm="instance"), 2_764_737),
         (PatchDiscriminator(norm="instance", num_layers=1), 136_385),
+        (PatchDiscriminator(norm="instance", num_layers=2), 662_977),
+        (PatchDiscriminator(norm="instance", num_layers=4), 6_959_553),
         (PatchDiscriminator(norm="instance", num_layers=5), 11_154_369),
+        (PixelDiscriminator(norm="instance"), 8_705),
     ],
 )
 def test_check_01_parameter_counts(network, parameters):

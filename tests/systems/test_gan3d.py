@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import core, losses
+from jaxgan import core, losses, ops
 from jaxgan.core import UserError
 from jaxgan.data import make_task
 from jaxgan.networks import voxel
@@ -205,6 +205,46 @@ def test_meshes_are_written_and_empty_shapes_too(tmp_path):
     assert "f " in (tmp_path / "box.obj").read_text()
     write_mesh(tmp_path / "nothing.ply", {"voxels": np.zeros_like(solid)})
     assert (tmp_path / "nothing.ply").exists()
+
+
+def test_shapes_are_postprocessed_as_the_authors_viewer_does(tmp_path, monkeypatch):
+    """Threshold, largest part, pooling, threshold: in this order."""
+    monkeypatch.setattr(ops, "render_voxels", lambda solid: solid)  # slow
+    grid = np.zeros((16, 16, 16), np.float32)
+    grid[2:6, 2:6, 2:6] = 0.3
+    grid[2, 2, 2] = 0.05  # below the threshold, but in a cell of 2^3 that is kept
+    grid[6:8, 2:4, 2:4] = 0.05
+    grid[8:10, 8:10, 8:10] = 0.9  # more than 5 apart
+
+    def run(**changes):
+        inputs = {
+            name: spec.default
+            for name, spec in TINY.inference["postprocess"].inputs.items()
+            if name != "voxels"
+        }
+        inputs |= {"voxels": jnp.asarray(grid)[None, ..., None], **changes}
+        out = TINY.postprocess({}, {}, inputs, jax.random.key(0))
+        return np.asarray(out["voxels"])[0, ..., 0]
+
+    solid = np.zeros_like(grid)
+    solid[2:6, 2:6, 2:6] = 1
+    solid[2, 2, 2] = 0
+    np.testing.assert_array_equal(run(), solid)
+    assert run(threshold=0.4).sum() == 8  # what is left is the other part
+    assert run(component=0).sum() == 63 + 8
+    assert run(component=6).sum() == 63 + 8
+    small = np.zeros((8, 8, 8))
+    small[1:3, 1:3, 1:3] = 1
+    np.testing.assert_array_equal(run(factor="2"), small)
+    mean = run(factor="2", pooling="mean", threshold=0.28)  # 7/8 of 0.3 is below
+    small[1, 1, 1] = 0
+    np.testing.assert_array_equal(mean, small)
+    write = TINY.inference["postprocess"].host[".obj"]
+    for name, component, parts in (("one", 3, 1), ("all", 0, 2)):
+        path = tmp_path / f"{name}.obj"
+        write(path, {"voxels": run(component=component)[..., None]})
+        mesh = pytest.importorskip("trimesh").load(path)
+        assert len(mesh.split(only_watertight=False)) == parts
 
 
 def test_resolutions_that_do_not_fit_are_refused():
