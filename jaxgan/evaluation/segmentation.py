@@ -52,6 +52,24 @@ CITYSCAPES_PALETTE = np.array(
     np.uint8,
 )
 
+# Those of the regions that are not evaluated; poles in groups and license plates, not
+# evaluated either, cannot be told from poles and cars by their colour.
+CITYSCAPES_IGNORED = np.array(
+    [
+        (0, 0, 0),  # unlabelled, static, the car with the camera
+        (111, 74, 0),  # dynamic
+        (81, 0, 81),  # ground
+        (250, 170, 160),  # parking
+        (230, 150, 140),  # rail track
+        (180, 165, 180),  # guard rail
+        (150, 100, 100),  # bridge
+        (150, 120, 90),  # tunnel
+        (0, 0, 90),  # caravan
+        (0, 0, 110),  # trailer
+    ],
+    np.uint8,
+)
+
 
 def empty(num_classes: int) -> Int[np.ndarray, "k k+1"]:
     """The confusion matrix before the first batch."""

@@ -37,7 +37,7 @@ def test_check_01_absent_classes_may_be_skipped():
         result(empty(4), absent="ignore")
 
 
-def test_scores_of_the_two_class_vector_of_pix2pix():
+def test_pix2pix_check_08_scores_of_the_two_class_vector():
     acc = update(empty(2), np.array([[0, 0, 1, 1, 255]]), np.array([[0, 1, 1, 1, 0]]))
     row = result(acc)
     assert row["pixel_accuracy"] == pytest.approx(0.75)

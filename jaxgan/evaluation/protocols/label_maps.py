@@ -3,7 +3,8 @@
 Photograph to labels: each pixel of the result is of the class with the nearest colour.
 Labels to photograph: a segmenter that users bring reads the results (the FCN score);
 scores are comparable only between results that the same network read. The truth is the
-true label map, read by its colours.
+true label map, read by its colours at the size of the result; what it leaves unlabelled
+counts nowhere.
 
 References:
     Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks",
@@ -49,9 +50,13 @@ class LabelMaps:
         default_factory=dict
     )
 
-    def read(self, pictures: Any) -> jax.Array:
-        """Class numbers of pictures of label maps."""
+    def truth(self, pictures: Any) -> jax.Array:
+        """Class numbers of true label maps; 255 where they are unlabelled."""
         return segmentation.nearest_palette(pictures, self.palette, self.ignored)
+
+    def read(self, pictures: Any) -> jax.Array:
+        """Class numbers of results, which have a class everywhere."""
+        return segmentation.nearest_palette(pictures, self.palette)
 
 
 def start(setting: Setting, source: str, target: str, wanted: bool = True) -> LabelMaps:
@@ -76,7 +81,7 @@ def start(setting: Setting, source: str, target: str, wanted: bool = True) -> La
     task, classes = setting.data("train"), len(palette)
     seen = np.zeros(classes, np.int64)
     for rows in setting.batches(task, min(1000, setting.count(task, 0))):
-        found = np.asarray(empty.read(rows.batch[target]))[rows.weight > 0]
+        found = np.asarray(empty.truth(rows.batch[target]))[rows.weight > 0]
         seen += np.bincount(found.ravel(), minlength=256)[:classes]
     return dataclasses.replace(empty, majority=int(np.argmax(seen)))
 
@@ -100,13 +105,13 @@ def update(
     if acc.palette is None:
         return acc
     if acc.segmenter is None:
-        labels = acc.read(truth)
+        labels = acc.truth(truth)
         read: dict[str, Any] = {
             n: acc.read(x) for n, x in shown.items() if n != "/mean_image"
         }
         read["/majority"] = np.full(labels.shape, acc.majority, np.int32)
     else:
-        labels = acc.read(source)
+        labels = acc.truth(source)
         pictures = {**shown, "/real_images": truth}
         read = {n: _segment(acc.segmenter, x, labels) for n, x in pictures.items()}
     counts = dict(acc.counts)
@@ -151,7 +156,8 @@ def colours(
     """
     palette, ignored = options.palette, options.ignored_colours
     if palette == "cityscapes":
-        palette, ignored = segmentation.CITYSCAPES_PALETTE, ignored or BLACK
+        palette = segmentation.CITYSCAPES_PALETTE
+        ignored = ignored or segmentation.CITYSCAPES_IGNORED
     elif palette == "data":
         stored = options.labels_in
         if data.get("direction") == "BtoA":
