@@ -18,10 +18,11 @@ statistics, so that an image's result does not depend on its batch mates; the au
 released graph used the batch's, which users with a single image noticed.
 
 Differences: the paper does not say which steps Adam takes, here 0.01. z starts from the
-prior. The lowest loss that was met over iterations and restarts is returned (`select`).
-The released code minimises -log D (`prior_loss`), with weights of 0.2 and a window of
-15. Blending is solved exactly, also for holes that touch the border. Where nothing is
-missing, importance weights would vanish and all pixels count.
+prior; the released code draws it from a normal and clips it after the first step
+(`start`). The lowest loss that was met over iterations and restarts is returned
+(`select`). The released code minimises -log D (`prior_loss`), with weights of 0.2 and a
+window of 15. Blending is solved exactly, also for holes that touch the border. Where
+nothing is missing, importance weights would vanish and all pixels count.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ PRIOR_LOSSES = {
     "saturating": losses.saturating_prior,
     "non_saturating": losses.non_saturating_prior,
 }
+STARTS = ("prior", "normal")
 BLENDS = ("poisson", "overlay", "none")
 GREY = (0.2989, 0.587, 0.114)  # weights of the authors' colourisation
 Variables = Mapping[str, Any]
@@ -71,6 +73,7 @@ class SemanticInpainting:
     z_lr: float = 0.01
     z_lr_decay: float = 1.0  # factor of the rate every `z_lr_decay_every` iterations
     z_lr_decay_every: int = 100
+    start: str = "prior"  # of z; or "normal", whatever the prior, as released
     num_iters: int = 1500
     restarts: int = 1  # searches an image
     select: str = "best"  # or "last"
@@ -86,6 +89,7 @@ class SemanticInpainting:
         core.one_of(self.context_norm, ("l1", "l2"), "context_norm")
         core.one_of(self.prior_loss, PRIOR_LOSSES, "prior_loss")
         core.one_of(self.optimizer, OPTIMIZERS, "optimizer")
+        core.one_of(self.start, STARTS, "start")
         core.one_of(self.select, SELECT, "select")
         core.one_of(self.blend, BLENDS, "blend")
         core.one_of(self.prior, core.PRIORS, "prior")
@@ -200,9 +204,10 @@ class SemanticInpainting:
                 observe(image), target, weights, self.context_norm
             )
 
+        start = self.prior if self.start == "prior" else self.start
         return core.optimize_latent(
             lambda z: self.objective(variables, context, z),
-            core.draw_latent(self.prior, start_key, (target.shape[0], self.z_dim)),
+            core.draw_latent(start, start_key, (target.shape[0], self.z_dim)),
             num_iters=iters,
             learning_rate=self.z_lr,
             optimizer=self.optimizer,

@@ -75,10 +75,13 @@ def test_its_networks_are_those_of_a_dcgan_run():
     shared = {f.name for f in dataclasses.fields(SemanticInpainting)}
     shared &= {f.name for f in dataclasses.fields(DCGAN)}
     assert {"image_size", "lineage", "generator_channels", "z_dim", "prior"} <= shared
-    for variant in ("celeba", "svhn", "demo"):
-        ours, theirs = (
-            cases.build(name, variant) for name in ("semantic_inpainting", "dcgan")
-        )
+    runs = {"svhn": "svhn64", "released": "celeba", "bamos": "celeba"}
+    runs |= {"chengbinjin": "celeba", "tiny": "tiny_tf"}
+    for variant in cases.variants("semantic_inpainting"):
+        if variant.startswith("tiny_"):
+            continue
+        ours = cases.build("semantic_inpainting", variant)
+        theirs = cases.build("dcgan", runs.get(variant, variant))
         assert ours.networks() == theirs.networks()
         assert (ours.z_dim, ours.prior) == (theirs.z_dim, theirs.prior)
 
@@ -146,6 +149,18 @@ def test_what_is_known_has_influence(trained):
     beside = image.at[:, 3, 8].set(-image[:, 3, 8])  # next to the hole
     other = call(TINY, "inpaint", variables, image=beside, hole_mask=mask)
     assert not np.any(np.isclose(out["loss"], other["loss"]))
+
+
+@pytest.mark.parametrize(("start", "clipped"), [("prior", 0.0), ("normal", 0.317)])
+def test_a_search_may_start_outside_of_the_cube_as_the_released_code_does(
+    trained, start, clipped
+):
+    """Its normal draws are clipped after the first update, here one of no length."""
+    variables, image = trained
+    system = dataclasses.replace(TINY, start=start, select="last", z_lr=0.0)
+    inputs = {"image": image, "hole_mask": hole("half"), "blend": "none"}
+    out = call(system, "candidates", variables, **inputs, num_iters=1, restarts=20)
+    assert np.mean(np.abs(out["z"]) == 1) == pytest.approx(clipped, abs=0.07)
 
 
 @pytest.mark.parametrize("variant", ["tiny", "tiny_released"])
