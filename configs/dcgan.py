@@ -3,8 +3,15 @@
     jaxgan train --config=dcgan:demo --workdir=runs/dcgan_demo
     jaxgan train --config=dcgan:celeba --workdir=runs/dcgan_celeba
 
-The published runs take hours on a GPU; `demo` draws faces after minutes on a CPU. The
-run of `celeba` or `demo` is what `semantic_inpainting` starts from.
+The published runs take hours on a GPU; `demo` draws faces after minutes on a CPU.
+`semantic_inpainting` starts from runs of `celeba`, `svhn64`, `cars` or `demo`.
+
+The paper's classifiers: the evaluation of `svhn` is that of table 2, an SVM on 1000
+labels; table 1 judges the features of `imagenet32` on CIFAR-10 (some 20 GB of memory;
+`--config.evaluation.probe_per_class=400` for its last column):
+
+    jaxgan evaluate --workdir=runs/imagenet32 --config.data.source=tfds:cifar10 \
+        --config.evaluation.num_probe=50000
 """
 
 from ml_collections import ConfigDict
@@ -20,6 +27,9 @@ VARIANTS = (
     "faces",
     "lsun",
     "celeba",
+    "celeba_torch",
+    "svhn64",
+    "cars",
     "svhn",
     "imagenet32",
     "mnist_conditional",
@@ -114,6 +124,31 @@ def get_config(variant: str = "faces") -> ConfigDict:
         config.system.l2 = 0.0
         config.system.constant_steps = 63_575
         config.training.batch_size = 64
+    elif variant == "celeba_torch":  # the co-author's port and his crop
+        config.data.source = "tfds:celeb_a"
+        config.data.box = (40, 30, 138, 138)
+        config.data.flip = True
+        config.system.lineage = "torch"
+        config.system.generator_channels = 64
+        config.system.discriminator_channels = 64
+        config.system.prior = "normal"
+        config.system.reuse_noise = True
+        config.system.l2 = 0.0
+        config.system.constant_steps = 63_575
+        config.training.batch_size = 64
+    elif variant in ("svhn64", "cars"):  # as `celeba`, for semantic inpainting
+        digits = variant == "svhn64"
+        # Stanford Cars cut to the given boxes beforehand: the pipeline knows no boxes.
+        config.data.source = "tfds:svhn_cropped" if digits else "folder:data/cars"
+        config.data.flip = not digits
+        config.system.lineage = "tf"
+        config.system.generator_channels = 64
+        config.system.discriminator_channels = 64
+        config.system.g_steps = 2
+        config.system.reuse_noise = True
+        config.system.l2 = 0.0
+        config.system.constant_steps = 28_600 if digits else 3_175  # 25 epochs
+        config.training.batch_size = 64
     elif variant == "svhn":
         config.data.source = "tfds:svhn_cropped"
         config.data.image_size = config.system.image_size = 32
@@ -123,6 +158,9 @@ def get_config(variant: str = "faces") -> ConfigDict:
         config.system.learning_rate = 5e-4
         config.system.constant_steps = 114_450
         config.training.batch_size = 64
+        config.evaluation.num_examples = 0  # all of the test set
+        config.evaluation.num_probe = 20_000  # 4,000 choose C
+        config.evaluation.probe_per_class = 100
     elif variant == "imagenet32":
         config.data.source = "tfds:imagenet_resized/32x32"
         config.data.image_size = config.system.image_size = 32

@@ -308,10 +308,8 @@ class ConditionalGenerator(nn.Module):
         y, side = jax.nn.one_hot(labels, self.num_classes), self.image_size // 4
         maps = (z.shape[0], side, side, 2 * self.base_channels)
         x = join_labels(z, y)
-        for name, units in (
-            ("dense1", self.dense_units),
-            ("dense2", side**2 * maps[3]),
-        ):
+        widths = {"dense1": self.dense_units, "dense2": side**2 * maps[3]}
+        for name, units in widths.items():
             x = _dense(units, name, self.dtype)(x)
             x = jax.nn.relu(_plain_norm(f"{name}_norm")(x, train=train))
             x = join_labels(x.reshape(maps) if name == "dense2" else x, y)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgan.core.types import Latent, Voxels
+from jaxgan.core.update import at_least_float32
 from jaxgan.networks.initializers import normal_002
 from jaxgan.networks.layers import Conv, ConvTranspose, leaky_relu
 from jaxgan.networks.norms import BatchNorm
@@ -49,7 +50,7 @@ class VoxelGenerator(nn.Module):
             x = ConvTranspose(
                 features, use_bias=False, dtype=self.dtype, name=f"up{i}"
             )(x)
-        return jax.nn.sigmoid(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+        return jax.nn.sigmoid(at_least_float32(x))
 
 
 class VoxelDiscriminator(nn.Module):
@@ -102,8 +103,7 @@ class VoxelDiscriminator(nn.Module):
             )
         x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
         logits = jnp.einsum("bdhwc,dhwco->bo", x, kernel)[:, 0]
-        logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-        return logits, taps
+        return at_least_float32(logits), taps
 
 
 def stem_of(resolution: int, hidden_layers: int) -> int:

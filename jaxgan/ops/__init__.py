@@ -35,12 +35,12 @@ from jaxgan.ops.masks import (
 from jaxgan.ops.padding import CropBox, crop, pad2d, pad_to_multiple
 from jaxgan.ops.pixel_shuffle import pixel_shuffle, pixel_shuffle_permutation
 from jaxgan.ops.poisson import poisson_blend
+from jaxgan.ops.pooling import max_pool_features
 from jaxgan.ops.tiling import map_tiles
 from jaxgan.ops.voxel_rendering import render_voxels
 from jaxgan.ops.voxels import (
     downsample_voxels,
     largest_component,
-    max_pool_features,
     save_mesh,
     unpack_bits,
     voxelize,

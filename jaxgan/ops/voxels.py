@@ -11,10 +11,11 @@ sampler (largest component, downsampling).
 import itertools
 import math
 import os
-from collections.abc import Sequence
+from functools import partial
 from pathlib import PurePath
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
@@ -73,91 +74,70 @@ def downsample_voxels(
     return pool(cubes, axis=(2, 4, 6))
 
 
-def max_pool_features(
-    activations: Sequence[Float[Array, "b _ _ _ _"]],
-    kernels: Sequence[int] = (8, 4, 2),
-) -> Float[Array, "b f"]:
-    """Max-pools the activations of several layers and joins them to one vector.
-
-    Args:
-        activations: NDHWC feature maps, such as those of 3D-GAN's discriminator layers
-            2, 3 and 4: 16^3 x 128, 8^3 x 256, 4^3 x 512.
-        kernels: Side and stride of each layer's pooling window.
-
-    Returns:
-        One vector a shape; 1024 + 2048 + 4096 = 7168 numbers for the layers above.
-
-    References: Wu et al., NeurIPS 2016, section 4.2 (3D object classification).
-    """
-    pooled = []
-    for features, kernel in zip(activations, kernels, strict=True):
-        window = (1, kernel, kernel, kernel, 1)
-        pooled.append(
-            lax.reduce_window(features, -jnp.inf, lax.max, window, window, "VALID")
-        )
-    return jnp.concatenate([p.reshape(p.shape[0], -1) for p in pooled], axis=1)
-
-
+@partial(jax.jit, static_argnames="distance")
 def largest_component(
-    voxels: Grid, distance: float | int = 3.0, level: float | int = 0.5
-) -> Grid:
-    """Keeps the largest connected part of a shape and clears everything else.
+    voxels: Voxels,
+    distance: float | int = 3.0,
+    level: float | int | Float[Array, ""] = 0.5,
+) -> Voxels:
+    """Keeps the largest connected part of each shape and clears everything else.
 
     Voxels are connected when their centres are at most `distance` apart.
 
     Args:
-        voxels: One grid on the host.
-        distance: In voxels, Euclidean; below 1 nothing is removed.
-        level: Cells above it are occupied.
+        voxels: Grids of occupancies.
+        distance: In voxels, Euclidean; static. Below 1 nothing is removed.
+        level: Cells from here on are occupied.
 
     Returns:
-        A copy in which cells outside the largest component are zero.
-
-    Raises:
-        UserError: If SciPy is missing.
+        The grids, zero outside the largest component.
     """
-    occupied = voxels > level
-    if distance < 1 or not occupied.any():
-        return voxels.copy()
-    ndimage = require("scipy.ndimage", "the largest component of voxels", "mesh")
-    csgraph = require("scipy.sparse.csgraph", "the largest component of voxels", "mesh")
-    sparse = require("scipy.sparse", "the largest component of voxels", "mesh")
-    # Parts connected through faces are at distance 1; wider gaps join whole parts.
-    labels, count = ndimage.label(occupied)
-    edges = np.concatenate(
-        [np.empty((0, 2), labels.dtype)]
-        + [_touching(labels, offset) for offset in _offsets(distance)]
-    )
-    graph = sparse.coo_matrix(
-        (np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (count + 1, count + 1)
-    )
-    group = csgraph.connected_components(graph, directed=False)[1][labels]
-    largest = np.bincount(group[occupied]).argmax()
-    return np.where(occupied & (group == largest), voxels, np.zeros_like(voxels))
+    if distance < 1:
+        return voxels
+    shape = voxels.shape[1:4]
+    count = math.prod(shape)
+    occupied = voxels[..., 0] >= level
+    number = jnp.arange(1, count + 1, dtype=jnp.int32).reshape(shape)
+
+    def unfinished(carry: tuple[Array, Array]) -> Array:
+        return carry[1]
+
+    def spread(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        labels = carry[0]
+        new = jnp.where(occupied, _ball_maximum(labels, distance), 0)
+        return new, jnp.any(new != labels)
+
+    # Every part ends with the highest number of its cells.
+    labels = jnp.where(occupied, number, 0)
+    labels, _ = lax.while_loop(unfinished, spread, (labels, jnp.any(occupied)))
+    flat = labels.reshape(len(labels), -1)
+    sizes = jax.vmap(lambda own: jnp.bincount(own, length=count + 1))(flat)
+    largest = jnp.argmax(sizes.at[:, 0].set(0), axis=1)
+    keep = occupied & (labels == largest[:, None, None, None])
+    return jnp.where(keep[..., None], voxels, 0)
 
 
-def _offsets(distance: float | int) -> list[tuple[int, ...]]:
-    """One of each pair `(o, -o)` of grid vectors longer than 1, up to `distance`."""
-    reach = range(-int(distance), int(distance) + 1)
-    ball = [
-        offset
-        for offset in itertools.product(reach, repeat=3)
-        if 1 < sum(o * o for o in offset) <= distance**2
-    ]
-    return [offset for offset in ball if offset > (0, 0, 0)]
-
-
-def _touching(labels: np.ndarray, offset: tuple[int, ...]) -> np.ndarray:
-    """Pairs of different parts that have voxels exactly `offset` apart."""
-    here = tuple(
-        slice(max(-o, 0), max(n - max(o, 0), 0)) for o, n in zip(offset, labels.shape)
-    )
-    there = tuple(
-        slice(max(o, 0), max(n + min(o, 0), 0)) for o, n in zip(offset, labels.shape)
-    )
-    a, b = labels[here], labels[there]
-    different = (a != b) & (a > 0) & (b > 0)
-    return np.unique(np.stack([a[different], b[different]], axis=1), axis=0)
+def _ball_maximum(
+    labels: Int[Array, "b d h w"], distance: float | int
+) -> Int[Array, "b d h w"]:
+    """The maximum over the ball around every cell: of runs along the last axis, as
+    long as the ball is at each offset of the other two."""
+    reach = int(distance)
+    sides = ((0, 0), (reach, reach), (reach, reach), (0, 0))
+    d, h = labels.shape[1:3]
+    runs, largest = {}, labels
+    for i, j in itertools.product(range(-reach, reach + 1), repeat=2):
+        room = distance**2 - i * i - j * j
+        if room < 0:
+            continue
+        half = int(math.sqrt(room))
+        if half not in runs:
+            window, ends = (1, 1, 1, 2 * half + 1), ((0, 0),) * 3 + ((half, half),)
+            run = lax.reduce_window(labels, 0, lax.max, window, (1,) * 4, ends)
+            runs[half] = jnp.pad(run, sides)
+        own = runs[half][:, reach + i : reach + i + d, reach + j : reach + j + h]
+        largest = jnp.maximum(largest, own)
+    return largest
 
 
 def voxels_to_mesh(voxels: Grid, level: float | int = 0.5) -> tuple[Vertices, Faces]:

@@ -36,7 +36,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxgan import core, losses
+from jaxgan import core, losses, ops
 from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, forward
 from jaxgan.core.types import Batch, Image, Key, Latent, Metrics, Scalar
 from jaxgan.networks import dcgan as networks
@@ -269,7 +269,7 @@ class DCGAN:
         images = {"images": core.Set(image)}
         label = {"label": core.Labels(self.num_classes)} if self.num_classes else {}
         concept = core.Set(latent, minimum=3, help="latents that show it")
-        concepts = dict.fromkeys(("plus", "minus", "also"), concept)
+        concepts = dict.fromkeys(("plus", "minus", "base"), concept)
         side = core.Set(latent, minimum=4)
         steps = core.Int(8, low=2)
         path = core.Choice(core.PATHS, "linear", "slerp suits a normal prior")
@@ -280,7 +280,7 @@ class DCGAN:
             "sample": Mode(
                 self.sample,
                 {"z": latent, **label, "statistics": statistics},
-                {"image": image},
+                {"image": image, "z": latent},
                 generator,
                 help="draw images",
                 per_example=False,
@@ -297,7 +297,7 @@ class DCGAN:
                 {**concepts, **label, "noise": core.Float(0.25), "count": core.Int(8)},
                 {"image": image, "neighbours": core.Set(image), "z": latent},
                 generator,
-                help="mean(plus) - mean(minus) + mean(also) (figure 7)",
+                help="mean(plus) - mean(minus) + mean(base) (figure 7)",
             ),
             "turn_vector": Mode(
                 self.turn_vector,
@@ -373,10 +373,10 @@ class DCGAN:
     def sample(
         self, variables: Variables, frozen: core.Frozen, inputs: dict, key: Key
     ) -> dict[str, Array]:
-        """z -> G(z)."""
-        train = inputs["statistics"] == "batch"
-        images = self._decode(variables, inputs["z"][:, None], inputs, train)
-        return {"image": images[:, 0]}
+        """z -> G(z); z too, for those that other modes shall combine."""
+        z, train = inputs["z"], inputs["statistics"] == "batch"
+        images = self._decode(variables, z[:, None], inputs, train)
+        return {"image": images[:, 0], "z": z}
 
     def interpolate(
         self, variables: Variables, frozen: core.Frozen, inputs: dict, key: Key
@@ -389,10 +389,10 @@ class DCGAN:
         self, variables: Variables, frozen: core.Frozen, inputs: dict, key: Key
     ) -> dict[str, Array]:
         """Concepts are means of latents; neighbours are the result plus U(-a, a)."""
-        plus, minus, also = (
-            jnp.mean(inputs[name], axis=1) for name in ("plus", "minus", "also")
+        plus, minus, base = (
+            jnp.mean(inputs[name], axis=1) for name in ("plus", "minus", "base")
         )
-        z = plus - minus + also
+        z = plus - minus + base
         shape = (z.shape[0], inputs["count"], z.shape[1])
         noise = inputs["noise"] * jax.random.uniform(key, shape, minval=-1, maxval=1)
         around = jnp.concatenate([z[:, None], z[:, None] + noise], axis=1)
@@ -423,11 +423,8 @@ class DCGAN:
         """D's features `[b, f]` of the classification protocol (section 5.1)."""
         network, own = self.networks()["discriminator"], variables["discriminator"]
         maps = core.predict(network, own, inputs["image"], train=False, features=True)
-        pooled = []
-        for x in maps:
-            window = (x.shape[1] // 4, x.shape[2] // 4)
-            pooled.append(nn.max_pool(x, window, window).reshape(x.shape[0], -1))
-        return {"features": core.at_least_float32(jnp.concatenate(pooled, axis=1))}
+        pooled = ops.max_pool_features(maps, [x.shape[1] // 4 for x in maps])
+        return {"features": core.at_least_float32(pooled)}
 
     def invert(
         self, variables: Variables, frozen: core.Frozen, inputs: dict, key: Key

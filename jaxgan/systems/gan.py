@@ -293,7 +293,7 @@ class GAN:
             "sample": Mode(
                 self.sample,
                 inputs={"z": latent},
-                output={"image": image},
+                output={"image": image, "z": latent},
                 networks=("generator",),
                 help="draw images",
             ),
@@ -302,10 +302,13 @@ class GAN:
                 inputs={
                     "z": core.Set(latent, minimum=2),
                     "steps": core.Int(8, low=1, help="intervals between neighbours"),
+                    "path": core.Choice(
+                        core.PATHS, "linear", "slerp for normal priors"
+                    ),
                 },
                 output={"images": core.Set(image)},
                 networks=("generator",),
-                help="images along a line through two or more latents (figure 3)",
+                help="images along a path through two or more latents (figure 3)",
             ),
             "discriminate": Mode(
                 self.discriminate,
@@ -319,20 +322,20 @@ class GAN:
     def sample(
         self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
     ) -> dict[str, Image]:
-        """z -> G(z) in [-1, 1]."""
+        """z -> G(z) in [-1, 1]; z too, for those that `interpolate` shall join."""
         image = core.predict(
             self.networks()["generator"],
             variables["generator"],
             inputs["z"],
             train=False,
         )
-        return {"image": self._from_network(image)}
+        return {"image": self._from_network(image), "z": inputs["z"]}
 
     def interpolate(
         self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
     ) -> dict[str, Any]:
         """Images `[b, t, h, w, c]` along a path through latents `[b, n, z]`."""
-        path = core.interpolate_latent(inputs["z"], inputs["steps"])
+        path = core.interpolate_latent(inputs["z"], inputs["steps"], inputs["path"])
         flat = {"z": path.reshape(-1, self.z_dim)}
         images = self.sample(variables, frozen, flat, key)["image"]
         return {"images": images.reshape(*path.shape[:2], *images.shape[1:])}

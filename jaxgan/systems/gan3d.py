@@ -255,6 +255,24 @@ class GAN3D:
                 output=made,
                 help="mean(plus) - mean(minus) + mean(base)",
             ),
+            "postprocess": Mode(
+                self.postprocess,
+                inputs={
+                    "voxels": shape,
+                    "threshold": core.Float(
+                        0.1, low=0.0, high=1.0, help="cells below it are empty"
+                    ),
+                    "component": core.Int(
+                        3, high=8, help="cells so near make a part; 0 keeps all"
+                    ),
+                    "factor": core.Choice(("1", "2", "4"), "1", "cells made one"),
+                    "pooling": core.Choice(("max", "mean"), "max"),
+                },
+                output={"voxels": shape, "picture": picture},
+                networks=(),
+                host=dict.fromkeys(meshes, partial(write_mesh, component=0)),
+                help="largest part of a shape above a threshold, perhaps smaller",
+            ),
             "features": Mode(
                 self.features,
                 inputs={"voxels": shape},
@@ -305,6 +323,18 @@ class GAN3D:
         )
         return self.sample(variables, frozen, {"z": plus - minus + base}, key)
 
+    def postprocess(
+        self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
+    ) -> dict[str, Any]:
+        """Shapes as the authors' viewer shows them: cells {0, 1} and a picture."""
+        threshold, factor = inputs["threshold"], int(inputs["factor"])
+        voxels = ops.largest_component(inputs["voxels"], inputs["component"], threshold)
+        voxels = ops.downsample_voxels(voxels, factor, inputs["pooling"])
+        # Cells that the first step cleared stay empty at a threshold of 0.
+        solid = (voxels >= threshold) & (voxels > 0)
+        solid = solid.astype(jnp.float32)
+        return {"voxels": solid, "picture": ops.render_voxels(solid)}
+
     def _judge(self, variables: Mapping[str, Any], voxels: Voxels) -> tuple:
         discriminator = self.networks()["discriminator"]
         return core.predict(
@@ -340,15 +370,19 @@ class GAN3D:
         return columns
 
 
-def write_mesh(path: str | pathlib.Path, outputs: Mapping[str, np.ndarray]) -> None:
-    """Writes one shape's largest component as a mesh, by marching cubes at 0.5.
+def write_mesh(
+    path: str | pathlib.Path, outputs: Mapping[str, np.ndarray], component: int = 3
+) -> None:
+    """Writes one shape as a mesh, by marching cubes at 0.5.
 
     Args:
       path: its suffix decides the format: .obj, .ply or .stl.
       outputs: of one example; `voxels` is `[r, r, r, 1]`, or `[n, r, r, r, 1]`, of
         which the last is written.
+      component: cells so near make a part, and only the largest part is written; 0
+        writes all.
     """
-    voxels = np.asarray(outputs["voxels"])
+    voxels = np.asarray(outputs["voxels"], np.float32)
     voxels = voxels[-1] if voxels.ndim == 5 else voxels
-    solid = ops.largest_component(voxels[..., 0])
-    ops.save_mesh(path, *ops.voxels_to_mesh(solid))
+    solid = np.asarray(ops.largest_component(jnp.asarray(voxels)[None], component))
+    ops.save_mesh(path, *ops.voxels_to_mesh(solid[0, ..., 0]))

@@ -52,14 +52,19 @@ def test_downsampling_takes_the_maximum_or_the_mean_of_each_cube():
         voxels.downsample_voxels(grid, 4)
 
 
+def _largest(grid, *options):
+    grid = jnp.asarray(grid, jnp.float32)[None, ..., None]
+    return np.asarray(voxels.largest_component(grid, *options))[0, ..., 0]
+
+
 def test_check_08_largest_component_joins_blobs_within_the_distance():
     # Cells 2..5 and 8..9: the nearest centres, 5 and 8, are 3 apart.
     grid = _blocks(((2, 2, 2), 4), ((8, 2, 2), 2))
-    np.testing.assert_array_equal(voxels.largest_component(grid, 3), grid)
+    np.testing.assert_array_equal(_largest(grid, 3), grid)
     alone = _blocks(((2, 2, 2), 4))
-    np.testing.assert_array_equal(voxels.largest_component(grid, 2.9), alone)
-    np.testing.assert_array_equal(voxels.largest_component(grid, 1), alone)
-    np.testing.assert_array_equal(voxels.largest_component(grid, 0), grid)
+    np.testing.assert_array_equal(_largest(grid, 2.9), alone)
+    np.testing.assert_array_equal(_largest(grid, 1), alone)
+    np.testing.assert_array_equal(_largest(grid, 0), grid)
 
 
 def test_largest_component_equals_single_linkage_on_scattered_voxels():
@@ -71,7 +76,7 @@ def test_largest_component_equals_single_linkage_on_scattered_voxels():
         for _ in range(len(points)):  # the smallest label spreads along links
             group = np.where(gaps <= distance, group[None], len(points)).min(axis=1)
         sizes = np.bincount(group)
-        kept = np.argwhere(voxels.largest_component(grid, distance))
+        kept = np.argwhere(_largest(grid, distance))
         assert len(kept) == sizes.max()
         own = {group[np.flatnonzero((points == p).all(axis=1))[0]] for p in kept}
         assert len(own) == 1
@@ -79,9 +84,18 @@ def test_largest_component_equals_single_linkage_on_scattered_voxels():
 
 def test_largest_component_keeps_probabilities_and_empty_grids():
     grid = 0.9 * _blocks(((2, 2, 2), 3)) + 0.2 * _blocks(((10, 10, 10), 5))
-    cleaned = voxels.largest_component(grid)
+    cleaned = _largest(grid)
     np.testing.assert_array_equal(cleaned, np.where(grid > 0.5, grid, 0))
-    assert voxels.largest_component(np.zeros((4, 4, 4))).sum() == 0
+    assert _largest(np.zeros((4, 4, 4))).sum() == 0
+
+
+def test_components_of_a_batch_are_those_of_its_grids():
+    random = np.random.default_rng(4)
+    grids = jnp.asarray(random.random((3, 9, 7, 8, 1)) < 0.03, jnp.float32)
+    together = voxels.largest_component(grids, 2)
+    for grid, own in zip(grids, together, strict=True):
+        np.testing.assert_array_equal(own[..., 0], _largest(grid[..., 0], 2))
+    assert 0 < jnp.sum(together) < jnp.sum(grids)
 
 
 def test_check_08_full_grid_has_a_closed_mesh_of_known_volume():
@@ -171,7 +185,6 @@ def test_missing_libraries_name_the_extra(tmp_path, monkeypatch):
     empty = np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)
     for call in (
         lambda: voxels.voxels_to_mesh(grid),
-        lambda: voxels.largest_component(grid),
         lambda: voxels.save_mesh(tmp_path / "a.ply", *empty),
         lambda: voxels.voxelize("a.ply", 16),
     ):
@@ -187,27 +200,3 @@ def test_files_that_are_no_mesh_are_named(tmp_path):
     (tmp_path / "empty.obj").write_text("# nothing\n")
     with pytest.raises(UserError, match="empty.obj"):
         voxels.voxelize(tmp_path / "empty.obj", 16)
-
-
-def test_check_08_feature_pooling_of_one_hot_activations_is_exact():
-    sizes, channels = (16, 8, 4), (3, 4, 5)
-    activations, expected = [], []
-    for size, width in zip(sizes, channels):
-        place = (1, size - 1, 0, size // 2, width - 1)
-        activations.append(
-            jnp.full((2, size, size, size, width), -1.0).at[place].set(7.0)
-        )
-        pooled = np.full((2, 2, 2, 2, width), -1.0)
-        pooled[1, 1, 0, 1, width - 1] = 7
-        expected.append(pooled.reshape(2, -1))
-    features = jax.jit(lambda a: voxels.max_pool_features(a))(activations)
-    np.testing.assert_array_equal(features, np.concatenate(expected, axis=1))
-
-
-def test_check_02_feature_vector_of_the_published_widths_has_7168_numbers():
-    activations = [
-        jax.ShapeDtypeStruct((2, n, n, n, c), jnp.float32)
-        for n, c in ((16, 128), (8, 256), (4, 512))
-    ]
-    features = jax.eval_shape(lambda a: voxels.max_pool_features(a), activations)
-    assert features.shape == (2, 7168)

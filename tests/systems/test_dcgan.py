@@ -320,13 +320,13 @@ def test_interpolations_pass_through_their_latents(tiny):
 def test_arithmetic_adds_means_and_surrounds_the_result_with_neighbours(tiny):
     variables = tiny[0].variables()
     a, b, c = core.draw_latent("uniform", KEY, (3, 2, 4, TINY.z_dim))
-    out = call(TINY, "arithmetic", variables, plus=a, minus=b, also=c)
+    out = call(TINY, "arithmetic", variables, plus=a, minus=b, base=c)
     expected = a.mean(axis=1) - b.mean(axis=1) + c.mean(axis=1)
     np.testing.assert_allclose(out["z"], expected, atol=1e-6)
     assert out["neighbours"].shape == (2, 8, 16, 16, 3)
     alone = call(TINY, "sample", variables, z=expected, statistics="running")["image"]
     np.testing.assert_allclose(out["image"], alone, atol=1e-5)
-    still = call(TINY, "arithmetic", variables, plus=a, minus=b, also=c, noise=0.0)
+    still = call(TINY, "arithmetic", variables, plus=a, minus=b, base=c, noise=0.0)
     np.testing.assert_allclose(
         still["neighbours"], np.repeat(alone[:, None], 8, axis=1), atol=1e-5
     )

@@ -238,9 +238,9 @@ def test_contrast_normalised_images_have_no_mean_and_one_norm():
 def test_interpolation_starts_and_ends_at_its_latents():
     state, _ = start(TINY)
     z = core.draw_latent("normal", KEY, (2, 3, TINY.z_dim))
-    images = TINY.interpolate(state.variables(), {}, {"z": z, "steps": 4}, KEY)[
-        "images"
-    ]
+    images = TINY.interpolate(
+        state.variables(), {}, {"z": z, "steps": 4, "path": "linear"}, KEY
+    )["images"]
     assert images.shape == (2, 9, 16, 16, 1)
     for i, at in enumerate((0, 4, 8)):
         alone = TINY.sample(state.variables(), {}, {"z": z[:, i]}, KEY)["image"]
