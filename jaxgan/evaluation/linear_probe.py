@@ -9,9 +9,10 @@ References:
     Radford, Metz, Chintala, "Unsupervised Representation Learning with Deep
     Convolutional Generative Adversarial Networks", 2016, section 5.
     Wu et al., "Learning a Probabilistic Latent Space of Object Shapes via 3D
-    Generative-Adversarial Modeling", 2016, section 4.3.
+    Generative-Adversarial Modeling", 2016, section 4.2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,12 +95,42 @@ def fit(
     )
 
 
+def balanced_draws(
+    labels: Integer[AnyArray, " n"], per_class: int, count: int, seed: int = 0
+) -> list[Int[np.ndarray, " r"]]:
+    """Random rows, as many of each class: the few labels of a semi-supervised table.
+
+    Args:
+        labels: class ids.
+        per_class: rows of a class in each draw.
+        count: draws.
+        seed: of the draws.
+
+    Raises:
+        UserError: if a class has fewer rows.
+    """
+    labels, random = np.asarray(labels), np.random.default_rng(seed)
+    classes, counts = np.unique(labels, return_counts=True)
+    if counts.min() < per_class:
+        raise UserError(
+            f"the linear probe draws {per_class} examples a class, class "
+            f"{classes[counts.argmin()]} has {counts.min()}: raise "
+            "evaluation.num_probe or lower evaluation.probe_per_class"
+        )
+    rows = [np.flatnonzero(labels == c) for c in classes]
+    return [
+        np.concatenate([random.choice(r, per_class, replace=False) for r in rows])
+        for _ in range(count)
+    ]
+
+
 def linear_probe(
     train: tuple[Float[AnyArray, "n d"], Integer[AnyArray, " n"]],
     validation: tuple[Float[AnyArray, "v d"], Integer[AnyArray, " v"]],
     test: tuple[Float[AnyArray, "m d"], Integer[AnyArray, " m"]],
     *,
     c_grid: tuple[float, ...] = C_GRID,
+    draws: Sequence[Int[np.ndarray, " r"]] | None = None,
 ) -> dict[str, float]:
     """Chooses C on validation examples, reports accuracy on test examples.
 
@@ -108,18 +139,28 @@ def linear_probe(
         validation: to choose C on; ties go to the smaller C.
         test: to report on.
         c_grid: candidates.
+        draws: rows of `train`; an SVM is fitted to each draw and figures are means
+            over the draws. None is one draw of all rows.
 
     Returns:
         `{probe/accuracy, probe/validation_accuracy, probe/c, probe/num_train,
-        probe/num_test}`.
+        probe/num_test}`, and `probe/deviation`, the standard deviation of the accuracy
+        over draws, where there are several.
     """
-    probes = [fit(*train, c=c) for c in sorted(c_grid)]
-    scores = [probe.accuracy(*validation) for probe in probes]
+    features, labels = (np.asarray(x) for x in train)
+    draws = [np.arange(len(labels))] if draws is None else draws
+    candidates = sorted(c_grid)
+    probes = [[fit(features[r], labels[r], c=c) for r in draws] for c in candidates]
+    scores = [np.mean([p.accuracy(*validation) for p in own]) for own in probes]
     best = int(np.argmax(scores))
-    return {
-        "probe/accuracy": probes[best].accuracy(*test),
-        "probe/validation_accuracy": scores[best],
-        "probe/c": probes[best].c,
-        "probe/num_train": len(train[1]),
+    found = [probe.accuracy(*test) for probe in probes[best]]
+    row = {
+        "probe/accuracy": float(np.mean(found)),
+        "probe/validation_accuracy": float(scores[best]),
+        "probe/c": candidates[best],
+        "probe/num_train": len(draws[0]),
         "probe/num_test": len(test[1]),
     }
+    if len(draws) > 1:
+        row["probe/deviation"] = float(np.std(found))
+    return row

@@ -35,6 +35,9 @@ class Options:
         examples to judge on.
       num_training: training examples at most, for references and neighbours.
       num_probe: labelled training examples for the linear probe; 0 leaves it out.
+      probe_per_class: fit the probe to so many of them a class, drawn at random; 0 is
+        to all of them.
+      probe_draws: such draws; figures are means over them.
       sampling: of pix2pix: `paper`, `eval` or `deterministic`.
       paired: in unpaired translation, example i shows one scene in both domains.
       palette: the classes' colours `((r, g, b), ...)` in pictures of label maps, or
@@ -56,6 +59,8 @@ class Options:
     num_samples: int = 0
     num_training: int = 10_000
     num_probe: int = 1000
+    probe_per_class: int = 0
+    probe_draws: int = 10
     sampling: str = "paper"
     paired: bool = False
     palette: str | Sequence[Sequence[int]] | None = None
@@ -74,7 +79,10 @@ class Options:
             one_of(kind, MASKS, "evaluation.masks")
         if self.batch_size < 1:
             raise UserError(f"evaluation.batch_size is {self.batch_size}: at least 1")
-        least = {"num_examples": 0, "num_samples": 0, "num_training": 2, "num_probe": 0}
+        least = dict.fromkeys(
+            ("num_examples", "num_samples", "num_probe", "probe_per_class"), 0
+        )
+        least |= {"num_training": 2, "probe_draws": 1}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise UserError(

@@ -5,7 +5,7 @@ shape whose first axis is the shapes.
 
 References:
     Wu et al., "Learning a Probabilistic Latent Space of Object Shapes via 3D
-    Generative-Adversarial Modeling", 2016, section 4.4 (average precision).
+    Generative-Adversarial Modeling", 2016, section 4.3 (average precision).
     Achlioptas et al., "Learning Representations and Generative Models for 3D Point
     Clouds", 2018, section 2.2 (coverage, MMD; here with IoU for the distance).
 """

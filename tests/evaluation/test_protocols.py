@@ -1,6 +1,7 @@
 """Protocols on systems whose answers are known; baselines worked out in NumPy."""
 
 import dataclasses
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from jaxgan.data.tasks.low_high import degrade
 from jaxgan.evaluation import feature_network, frechet, kid, protocols
 from jaxgan.evaluation.options import Options
 from jaxgan.evaluation.protocols import label_maps, probe, setting
+from tests import cases
 from tests.evaluation import stubs
 from tests.evaluation.stubs import config, judge, noise, signed
 
@@ -349,7 +351,7 @@ def test_features_that_tell_classes_apart_are_found_where_the_data_has_labels():
     system = stubs.generator(lambda z: z[:, :1, None, None] * grey(1.0), mode)
     row = judge(system, given)
     assert row["probe/accuracy"] == row["probe/accuracy/pooled_input"] == 1
-    assert row["probe/num_train"] == 32  # every fifth chose C
+    assert row["probe/num_train"] == 32  # a fifth chose C
     task = protocols.make_task(given["data"], split="test", seed=0)
     labels = setting.labels_of(task, task.num_examples)
     share = np.mean(labels == 0)
@@ -357,6 +359,79 @@ def test_features_that_tell_classes_apart_are_found_where_the_data_has_labels():
     assert row["probe/num_test"] == len(labels) == 6
     given["evaluation"]["num_probe"] = 0
     assert "probe/accuracy" not in judge(system, given)
+
+
+def test_a_probe_is_fitted_to_all_classes_where_they_take_turns():
+    """Rows 4, 9, 14, ... of five classes in turn are all of one class."""
+    label = np.arange(100) % 5
+    source = from_arrays(voxels=cubes(*(3 * label + 2)), label=label.astype(np.int32))
+
+    def features(inputs, key):
+        return {"features": inputs["voxels"].mean(axis=(2, 3))[..., 0]}
+
+    mode = ("features", features, (("voxels", core.Voxels(16)),), ("features",), True)
+    system = stubs.generator(
+        lambda z: z[:, :1, None, None, None] * cubes(2)[0].astype(np.float32),
+        mode,
+        output="voxels",
+    )
+    row = judge(system, config("gan3d", source, "voxels"))
+    assert row["probe/accuracy"] > 0.6
+    few = config("gan3d", source, "voxels", probe_per_class=8, probe_draws=3)
+    row = judge(system, few)
+    assert row["probe/num_train"] == 40 and row["probe/deviation"] >= 0
+
+
+def test_dcgans_features_are_normalised_by_statistics_of_the_labelled_images():
+    """Running statistics, half of which are of generated images, have no influence."""
+    system = cases.build("dcgan", "tiny")
+    image = noise(3, 48, 16, 16, 3)
+    label = np.arange(48, dtype=np.int32) % 2
+    image[label == 1] //= 3
+    given = config("dcgan", from_arrays(image=image, label=label), "images")
+    batch = {"image": jnp.asarray(signed(image[:16]), jnp.float32)}
+    variables = jax.jit(system.init)(jax.random.key(0), batch, {}).variables()
+    rows = []
+    for value in (0.3, 3.0):
+        own = variables["discriminator"]
+        stats = jax.tree.map(lambda x, v=value: 0 * x + v, own["batch_stats"])
+        found = {"discriminator": {**own, "batch_stats": stats}}
+        task = cache(
+            lambda split: protocols.make_task(given["data"], split=split, seed=0)
+        )
+        place = setting.Setting(system, found, {}, given, task, options=Options())
+        labelled = probe.examples(place, "image")
+        rows.append(probe.probe(place, "features", labelled, estimate_statistics=True))
+    assert rows[0] == rows[1] and rows[0]["probe/accuracy"] == 1
+
+
+def test_samples_of_a_conditional_generator_classify_real_images():
+    """A generator that shows class 0 as class 1 names all of those wrongly."""
+    source = labelled(30, (10, 120, 230))
+
+    @dataclasses.dataclass(frozen=True)
+    class Conditional(stubs.Stub):
+        shades: tuple = ()
+
+        @property
+        def inference(self):
+            def sample(variables, frozen, inputs, key):
+                shade = jnp.asarray(self.shades)[inputs["label"]] / 127.5 - 1
+                return {"image": shade[:, None, None, None] * grey(1.0)}
+
+            inputs = {"z": core.Latent(2, "normal"), "label": core.Labels(3)}
+            output = {"image": core.Image(1, (16, 16))}
+            return {"sample": core.Mode(sample, inputs, output, ())}
+
+    given = config("dcgan", source, "labelled", 0.2, num_samples=9)
+    row = judge(Conditional(shades=(17.0, 127.0, 237.0)), given)
+    assert row["nearest_neighbour/accuracy_9"] == 1
+    assert row["nearest_neighbour/accuracy_72/training_images"] == 1
+    assert not any(name.startswith("probe") for name in row)
+    row = judge(Conditional(shades=(127.0, 17.0, 237.0)), given)
+    task = protocols.make_task(given["data"], split="test", seed=0)
+    share = np.mean(setting.labels_of(task, task.num_examples) == 2)
+    assert row["nearest_neighbour/accuracy_9"] == pytest.approx(share) and share < 1
 
 
 def test_raw_inputs_of_the_probe_are_averaged_to_16_a_side():
@@ -560,8 +635,10 @@ def test_a_generator_that_has_diverged_is_named():
 def test_a_probe_needs_scikit_learn_and_says_so_first(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sklearn.svm", None)
     given = config("dcgan", labelled(10, (0, 200)), "images")
+    images = (("image", core.Image(1, (16, 16))),)
+    mode = ("features", lambda inputs, key: {}, images, ("features",), True)
     with pytest.raises(UserError, match=r"linear probe needs .*jaxgan\[evaluation\]"):
-        judge(stubs.generator(lambda z: 1 / 0), given)
+        judge(stubs.generator(lambda z: 1 / 0, mode), given)
 
 
 # Inpainting

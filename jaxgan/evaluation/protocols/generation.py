@@ -8,7 +8,7 @@ References:
     Goodfellow et al., "Generative Adversarial Nets", 2014, section 5 (Parzen windows).
     Radford, Metz, Chintala, "Unsupervised Representation Learning with Deep
     Convolutional Generative Adversarial Networks", 2016, section 5 (classification),
-    and the authors' code (nearest neighbours).
+    appendix 8.1 and the author's code (nearest neighbours).
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ from jaxgan.evaluation import (
 from jaxgan.evaluation.image_sets import ImageSets
 from jaxgan.evaluation.images import to_uint8
 from jaxgan.evaluation.protocols import probe
-from jaxgan.evaluation.protocols.setting import Setting, images_of, shuffled
+from jaxgan.evaluation.protocols.setting import (
+    Setting,
+    images_of,
+    labels_of,
+    shuffled,
+)
 
 _GAUSSIAN = 1  # branch of the key
 _DIVERSITY = 256  # images; their pairs cost more than all else
@@ -95,9 +100,12 @@ def dcgan(setting: Setting) -> dict[str, float]:
     Returns:
       `colour_l1` (0 to 2, against training images), `diversity` (mean L1 between two
       samples, in [-1, 1]), `nearest_training`, `memorisation/...`, all with baselines;
-      `probe/accuracy` where the data has labels; FID and KID with a feature network.
+      `probe/accuracy` where the data has labels, or of a conditional generator
+      `nearest_neighbour/accuracy_...`; FID and KID with a feature network.
     """
-    examples, features = probe.examples(setting, "image"), setting.image_sets()
+    modes = setting.system.inference
+    examples = probe.examples(setting, "image") if "features" in modes else None
+    features = setting.image_sets()
     sets = _sets(setting, lambda real: real, to_uint8)
     truth = _histogram(setting, sets.training)
     beside = {
@@ -114,9 +122,44 @@ def dcgan(setting: Setting) -> dict[str, float]:
         row[f"diversity{name}"] = float(diversity.mean_pairwise_l1(few)[0])
     row |= _neighbours(sets) | _distances(setting, features, sets)
     row |= {"num_samples": len(sets.samples), "num_training": len(sets.training)}
-    if examples is not None and "features" in setting.system.inference:
-        row |= probe.probe(setting, "features", examples)
+    if examples is not None:
+        row |= probe.probe(setting, "features", examples, estimate_statistics=True)
+    if "label" in modes["sample"].inputs:
+        row |= _nearest_neighbour(setting, sets)
     return row
+
+
+def _nearest_neighbour(setting: Setting, sets: Sets) -> dict[str, float]:
+    """Accuracy of the nearest of n labelled samples as a classifier of real images.
+
+    As good as with training images, if samples show their class in all its ways.
+    """
+    own: Any = setting.system.inference["sample"].inputs["label"]
+    training = _labels(setting, "train", sets.training)
+    truth = _labels(setting, setting.split, sets.held_out)
+    if training is None or truth is None:
+        return {}
+    candidates = {
+        "": (sets.samples, np.arange(len(sets.samples)) % own.count),
+        "/training_images": (sets.training, training),
+    }
+    queries = memorisation.flatten(sets.held_out)
+    row: dict[str, float] = {}
+    for name, (images, labels) in candidates.items():
+        acc = memorisation.empty(len(queries))
+        drawn = len(images)
+        for count in (*(n for n in memorisation.COUNTS if n < drawn), drawn):
+            new = memorisation.flatten(images[acc.seen : count])
+            acc = memorisation.update(acc, queries, new)
+            right = float(np.mean(labels[acc.index] == truth))
+            row[f"nearest_neighbour/accuracy_{count}{name}"] = right
+    return row
+
+
+def _labels(setting: Setting, split: str, images: np.ndarray) -> np.ndarray | None:
+    """The class numbers of a set that `_sets` made of a split, if it has any."""
+    labels = labels_of(setting.data(split), len(images))
+    return None if labels is None else shuffled(labels)
 
 
 def _as_samples(images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n h w c"]:

@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from jaxgan.core.errors import UserError
-from jaxgan.evaluation.linear_probe import linear_probe
+from jaxgan.evaluation import norm_statistics
+from jaxgan.evaluation.linear_probe import balanced_draws, linear_probe
 from jaxgan.evaluation.optional import require
 from jaxgan.evaluation.protocols.setting import Setting, images_of, labels_of
 
 _SIDE = 16  # what raw inputs are pooled to
-_VALIDATION = 5  # one of so many training examples chooses C
+_VALIDATION = 5  # one of so many training examples choose C
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +57,24 @@ def examples(setting: Setting, field: str) -> Examples | None:
     return Examples(*parts)
 
 
-def probe(setting: Setting, mode: str, labelled: Examples) -> dict[str, float]:
+def probe(
+    setting: Setting,
+    mode: str,
+    labelled: Examples,
+    *,
+    estimate_statistics: bool = False,
+) -> dict[str, float]:
     """Accuracy of a linear SVM on the output of a mode.
 
-    C is chosen on every fifth training example, which the SVM is not fitted on.
+    C is chosen on a random fifth of the training examples, which the SVM is not fitted
+    on.
 
     Args:
-      setting: whose system.
+      setting: whose system; `evaluation.probe_per_class` of the remaining training
+        examples are drawn of each class, `evaluation.probe_draws` times.
       mode: a mode from the examples' field to features `[b, f]`.
       labelled: the examples.
+      estimate_statistics: batch norm takes its statistics from the training examples.
 
     Returns:
       The figures of `linear_probe`, and `probe/accuracy/pooled_input`, of an SVM on the
@@ -73,28 +83,58 @@ def probe(setting: Setting, mode: str, labelled: Examples) -> dict[str, float]:
     Raises:
       UserError: with too few examples, or of one class.
     """
-    held = np.arange(len(labelled.train)) % _VALIDATION == _VALIDATION - 1
+    order = _order(len(labelled.train))
+    # At random: where classes take turns, every fifth example would be of one class.
+    held = order < len(order) // _VALIDATION
     if not held.any():
         raise UserError(
             f"the linear probe needs {_VALIDATION} training examples or more; raise "
             "evaluation.num_probe, or set it to 0"
         )
 
-    def score(train: Any, test: Any) -> dict[str, float]:
-        return linear_probe(
-            (train[~held], labelled.train_labels[~held]),
-            (train[held], labelled.train_labels[held]),
-            (test, labelled.test_labels),
+    labels, options = labelled.train_labels, setting.options
+    draws = None
+    if options.probe_per_class:
+        draws = balanced_draws(
+            labels[~held], options.probe_per_class, options.probe_draws
         )
 
+    def score(train: Any, test: Any) -> dict[str, float]:
+        return linear_probe(
+            (train[~held], labels[~held]),
+            (train[held], labels[held]),
+            (test, labelled.test_labels),
+            draws=draws,
+        )
+
+    if estimate_statistics:
+        setting = _with_statistics_of(setting, mode, labelled.train)
     row = score(*(_features(setting, mode, x) for x in (labelled.train, labelled.test)))
     pooled = score(pool(labelled.train), pool(labelled.test))
     row["probe/accuracy/pooled_input"] = pooled["probe/accuracy"]
-    values, counts = np.unique(labelled.train_labels, return_counts=True)
+    values, counts = np.unique(labels, return_counts=True)
     largest = values[np.argmax(counts)]
     share = float(np.mean(labelled.test_labels == largest))
     row["probe/accuracy/largest_class"] = share
     return row
+
+
+def _with_statistics_of(setting: Setting, mode: str, examples: np.ndarray) -> Setting:
+    """The setting, the mode's networks with the statistics of shuffled examples."""
+    variables = dict(setting.variables)
+    shuffled = examples[_order(len(examples))]
+    for name in setting.system.inference[mode].networks:
+        variables[name] = norm_statistics.estimate(
+            setting.system.networks()[name],
+            variables[name],
+            shuffled,
+            int(setting.config["training"]["batch_size"]),
+        )
+    return dataclasses.replace(setting, variables=variables)
+
+
+def _order(count: int) -> Int[np.ndarray, " n"]:
+    return np.random.default_rng(0).permutation(count)
 
 
 def pool(inputs: Shaped[np.ndarray, "n ..."]) -> Float[np.ndarray, "n f"]:
