@@ -5,13 +5,14 @@ The one place where ml_collections meets the library: what leaves it is a plain 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.resources
 import inspect
 import runpy
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,11 @@ def load(spec: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         arguments = () if first.default is not inspect.Parameter.empty else known[:1]
     else:
         arguments = (variant,) if variant else ()
-    config = configs.with_defaults(get_config(*arguments).to_dict())
+    config = configs.with_defaults(_plain(spec, lambda: get_config(*arguments)))
     if overrides:
         config = override(config, overrides)
     configs.check_values(config)
+    evaluation_options.Options.of(config["evaluation"])  # refused now, not at its use
     return config
 
 
@@ -90,10 +92,37 @@ def _module(name: str) -> dict[str, Any]:
             f"unknown config {name!r}{did_you_mean(name, names())}; known: "
             f"{', '.join(names())}, or a path to a .py file"
         )
-    module = runpy.run_path(str(path))
+    with _naming(path):
+        module = runpy.run_path(str(path))
     if "get_config" not in module:
         raise UserError(f"--config={path}: the file has no function get_config")
     return module
+
+
+def _plain(spec: str, get: Callable[[], Any]) -> dict[str, Any]:
+    """What a config file's function returns, as dicts."""
+    with _naming(spec):
+        config = get()
+    if not isinstance(config, ConfigDict):
+        raise UserError(
+            f"--config={spec}: get_config returned a {type(config).__name__}; let it "
+            "return an ml_collections.ConfigDict"
+        )
+    return config.to_dict()
+
+
+@contextlib.contextmanager
+def _naming(spec: str | Path) -> Iterator[None]:
+    """Says in one line what is wrong with a config file of one's own."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # it is Python, and may raise anything
+        raise UserError(
+            f"--config={spec}: the file cannot be run ({type(error).__name__}: "
+            f"{error}); correct it"
+        ) from error
 
 
 def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -125,6 +154,11 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
             "config", tree, flag_values=values, sys_argv=["", *parsed]
         )
         values(["jaxgan", *parsed])
+    except IndexError as error:
+        indexed = " ".join(a for a in parsed if "[" in a.partition("=")[0])
+        raise UserError(
+            f"{indexed}: there is no such entry: set the whole tuple instead"
+        ) from error
     except (flags.Error, ValueError, TypeError) as error:
         raise UserError(" ".join(str(error).split())) from error
     for key in unset:

@@ -84,13 +84,17 @@ def main(argv: Sequence[str]) -> None:
         given["evaluation.allow_random_features"] = True
     short = [f"--config.{k}={v}" for k, v in given.items() if v is not None]
     devices.prepare(FLAGS)
-    about, figures = (_run if FLAGS.workdir else _folders)([*short, *overrides])
 
     from jaxgan.evaluation import rows
 
+    path = FLAGS.output if FLAGS.write else None
+    if path:
+        rows.require(path)  # refused now, not when all is computed
+    about, figures = (_run if FLAGS.workdir else _folders)([*short, *overrides])
     print(rows.table(figures))
-    path = FLAGS.output or (FLAGS.workdir and f"{FLAGS.workdir}/evaluation.jsonl")
-    if FLAGS.write and path:
+    if FLAGS.write and FLAGS.workdir:
+        path = path or f"{FLAGS.workdir}/evaluation.jsonl"
+    if path:
         rows.append(path, {**about, **figures})
 
 
@@ -104,7 +108,14 @@ def _run(overrides: Sequence[str]) -> tuple[_Row, _Row]:
     from jaxgan.evaluation import protocols
     from jaxgan.training import checkpoint, runs
 
-    config = config_files.override(runs.read_config(FLAGS.workdir), overrides)
+    own = runs.read_config(FLAGS.workdir)
+    config = config_files.override(own, overrides)
+    for key in ("name", "dtype", "system"):
+        if config.get(key) != own.get(key):
+            raise UserError(
+                f"--config.{key} cannot be changed: a run keeps its own system; what "
+                "can are data, evaluation, pretrained and seed"
+            )
     protocols.require(config)
     system, variables, frozen = runs.load(FLAGS.workdir, FLAGS.weights, FLAGS.step)
     figures = protocols.evaluate(system, variables, frozen, config, split=FLAGS.split)

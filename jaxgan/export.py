@@ -63,6 +63,9 @@ def main(argv: Sequence[str]) -> None:
     from jaxgan.inference import export, proof
     from jaxgan.training import runs
 
+    if not values.platforms:
+        raise UserError("--platforms= names none: give some of cpu, cuda, rocm, tpu")
+    proof.require(values.output)
     _, variables, frozen = runs.load(values.workdir, values.weights, values.step)
     exported = export.build(
         mode,

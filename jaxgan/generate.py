@@ -114,8 +114,8 @@ def main(argv: Sequence[str]) -> None:
     )
     if not done.count:
         raise UserError(
-            f"nothing came of {done.asked} inputs: all were skipped; the first: "
-            f"{done.problems[0]}"
+            f"nothing came of {done.asked} input{'s' * (done.asked != 1)}; the first: "
+            f"{done.problems[0]}: repair it, or give others"
         )
     skipped = f", {done.asked - done.count} skipped" * (done.asked > done.count)
     results = f"{done.count} result{'s' * (done.count != 1)}"

@@ -13,10 +13,9 @@ one file of packed grids, labelled by folder: --config.data.source=npz:chairs.np
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from jaxgan.data.files import Files, open_files
 from jaxgan.data.pictures import Unusable
 from jaxgan.data.sources import split_name
 from jaxgan.inference import grids
+from jaxgan.inference.saving import disk, require_file, whole
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
@@ -66,34 +66,40 @@ def main(argv: Sequence[str]) -> None:
 
 def _pack(files: Files, output: str, resolution: int) -> str:
     """Writes all grids of the files, packed, with the top folder as label."""
-    found, labels, skipped = [], [], 0
+    require_file(Path(output))
+    found, labels, skipped = [], [], []
     for name in files.names:
         try:
             for grid in _read(files.read(name), name, resolution):
                 found.append(grid.astype(bool))
                 labels.append(name.split("/")[0] if "/" in name else "all")
         except Unusable as why:
-            skipped += 1
-            print(f"skipped {name}: {why}", file=sys.stderr)
+            skipped.append(f"{name}: {why}")
     shapes = {grid.shape for grid in found}
-    if len(shapes) != 1:
-        sizes = ", ".join("x".join(map(str, s)) for s in sorted(shapes)) or "none"
+    if not shapes:
+        raise UserError(
+            f"{files.name}: none of its {len(skipped)} files can be read, such as "
+            f"{skipped[0]}; repair or replace them"
+        )
+    if len(shapes) > 1:
+        sizes = ", ".join("x".join(map(str, s)) for s in sorted(shapes))
         raise UserError(
             f"{files.name}: one file holds grids of one size, found {sizes}; prepare "
             "them apart"
         )
+    for line in skipped:
+        print(f"skipped {line}", file=sys.stderr)
     classes, label = np.unique(labels, return_inverse=True)
-    partial = f"{output}~"
-    with open(partial, "wb") as file:
+    with disk(Path(output)), whole(Path(output)) as partial, open(partial, "wb") as out:
         np.savez_compressed(
-            file,
+            out,
             packed=np.packbits(np.stack(found).reshape(len(found), -1), axis=1),
             shape=np.array(shapes.pop()),
             label=label.astype(np.int32),
             classes=classes,
         )
-    os.replace(partial, output)
-    return f"{output}: {len(found)} shapes in {len(classes)} classes, {skipped} skipped"
+    counts = f"{len(found)} shapes in {len(classes)} classes, {len(skipped)} skipped"
+    return f"{output}: {counts}"
 
 
 def _read(data: bytes, name: str, resolution: int) -> Any:

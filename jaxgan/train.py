@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
     system = configs.build_system(config)
     has_protocol = config["name"] in PROTOCOLS
     if has_protocol and config["training"]["evaluate_every"]:
-        require(config)  # before the first step, not at the first evaluation
+        require(config, "test")  # before the first step, not at the first evaluation
     planned = programs.legs(system.stages, config["training"]["num_steps"])
     names = {leg.stage.name for leg in planned}
     frozen = load_frozen(system, config["pretrained"], names)

@@ -24,6 +24,7 @@ from jaxgan.core.mode import (
     Set,
     Values,
     Voxels,
+    check_modes,
 )
 from jaxgan.core.player import Player, adam, linear_decay, player
 from jaxgan.core.pool import ImagePool
@@ -78,6 +79,7 @@ __all__ = [
     "at_least_float32",
     "check_batch",
     "check_fields",
+    "check_modes",
     "check_size",
     "compute_dtype",
     "did_you_mean",

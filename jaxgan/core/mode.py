@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from jaxgan.core.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class Image:
@@ -147,3 +149,31 @@ class Mode:
     host: Mapping[str, Callable[..., None]] | None = None
     help: str = ""
     per_example: bool = True
+
+
+def check_modes(batch: Mapping[str, Any], modes: Mapping[str, Mode]) -> None:
+    """Holds a batch (arrays or shape structs) against the modes that know its fields.
+
+    A field is as the first mode that takes or makes it declares it; where that is any
+    size, any will do.
+
+    Raises:
+      UserError: naming the first field of another size.
+    """
+    for name, array in batch.items():
+        known = (
+            mode.inputs.get(name) or mode.output.get(name) for mode in modes.values()
+        )
+        declared = next((one for one in known if one is not None), None)
+        if isinstance(declared, Image) and declared.size is not None:
+            wanted = (*declared.size, declared.channels)
+        elif isinstance(declared, Voxels):
+            wanted = (declared.resolution,) * 3 + (1,)
+        else:
+            continue
+        if array.shape[1:] != wanted:
+            raise UserError(
+                f"the data's {name!r} is {list(array.shape[1:])}, this system's "
+                f"{list(wanted)}: set data.image_size and data.channels so that they "
+                "agree"
+            )

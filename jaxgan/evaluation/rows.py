@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from etils import epath
@@ -25,12 +27,37 @@ def append(path: epath.PathLike, row: Mapping[str, Any]) -> None:
     Raises:
       UserError: if it cannot be written.
     """
+    target, line = epath.Path(path), json.dumps(row) + "\n"
+    with _writing(target):
+        if "://" in os.fspath(path):  # nothing can be appended to there
+            target.write_text((target.read_text() if target.exists() else "") + line)
+        else:
+            with open(target, "a", encoding="utf-8") as file:
+                file.write(line)
+
+
+def require(path: epath.PathLike) -> None:
+    """Makes sure that `append` can write there; leaves no trace.
+
+    Raises:
+      UserError: if it cannot.
+    """
     target = epath.Path(path)
+    if "://" in os.fspath(path):
+        return
+    with _writing(target):
+        new = not target.exists()
+        open(target, "a", encoding="utf-8").close()
+        if new:
+            target.unlink()
+
+
+@contextlib.contextmanager
+def _writing(target: epath.Path) -> Iterator[None]:
     try:
-        rows = target.read_text() if target.exists() else ""
-        target.write_text(rows + json.dumps(row) + "\n")
+        yield
     except OSError as error:
         raise UserError(
-            f"cannot write {target}: {error.strerror or error}; pass --nowrite to only "
-            "print"
+            f"cannot write {target}: {error.strerror or error}; name another --output, "
+            "or pass --nowrite to only print"
         ) from error

@@ -74,8 +74,11 @@ def read(
       UserError: naming the argument, and what it can be.
     """
     values = {k: v for k, v in given.items() if v is not None}
+    typed = {field: field for field in mode.inputs}  # what the user calls it
     if "input" in values:
-        values |= _main_input(name, mode, values)
+        main = _main_input(name, mode, values)
+        values |= main
+        typed |= dict.fromkeys(main, "input")
     files = {}
     for field, declared in mode.inputs.items():
         if takes_files(declared) or isinstance(declared, core.Mask):
@@ -100,7 +103,8 @@ def read(
         elif isinstance(declared, core.Set) and isinstance(declared.item, core.Latent):
             sources[field] = _latent_sets(field, declared, declared.item, value)
         elif not isinstance(declared, core.Mask):
-            sources[field] = _from_files(name, mode, field, files[field], reader)
+            text = files[field]
+            sources[field] = _from_files(name, mode, field, text, typed[field], reader)
     for field, declared in mode.inputs.items():
         if isinstance(declared, core.Mask):
             sources[field] = _masks(field, sources, files[field], reader)
@@ -141,15 +145,15 @@ def _missing(name: str, mode: core.Mode, field: str, declared: Input) -> str:
 
 
 def _from_files(
-    name: str, mode: core.Mode, field: str, text: str, reader: Reader
+    name: str, mode: core.Mode, field: str, text: str, flag: str, reader: Reader
 ) -> inputs.Source:
     declared = mode.inputs[field]
     item = item_of(declared)
     if isinstance(item, core.Voxels):
-        found = user_files.find(text, grids.SUFFIXES, field, reader.leave_out)
+        found = user_files.find(text, grids.SUFFIXES, flag, reader.leave_out)
         source = inputs.shapes(field, item, found, reader.say)
     else:
-        found = user_files.find(text, SUFFIXES, field, reader.leave_out)
+        found = user_files.find(text, SUFFIXES, flag, reader.leave_out)
         channels = 3 if is_lab(mode) else item.channels
         source = inputs.Pictures(field, item, found, channels, reader.resize)
     if isinstance(declared, core.Set):
@@ -258,7 +262,8 @@ def _array(field: str, text: str) -> np.ndarray:
         loaded = np.load(io.BytesIO(found.read(first)), allow_pickle=False)
     except Exception as error:  # broken archives raise a dozen types
         raise core.UserError(
-            f"--{field}={text}: not a whole .npy or .npz file ({error})"
+            f"--{field}={text}: not a whole .npy or .npz file ({error}); save it anew "
+            "with numpy.save, of plain numbers"
         ) from error
     if not isinstance(loaded, np.ndarray):
         names = loaded.files
@@ -270,6 +275,10 @@ def _array(field: str, text: str) -> np.ndarray:
         loaded = loaded[key]
     if loaded.dtype.kind not in "fiub":
         raise core.UserError(f"--{field}={text}: it holds {loaded.dtype}, no numbers")
+    if not np.isfinite(loaded).all():
+        raise core.UserError(
+            f"--{field}={text}: it holds numbers that are not finite; give others"
+        )
     return loaded.astype(np.float32)
 
 

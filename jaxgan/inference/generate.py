@@ -97,14 +97,12 @@ def prepare(
     reader = arguments.Reader(resize, folder.resolve(), say)
     found = arguments.read(name, mode, given, reader)
     examples = plan(name, mode, found, num, draws)
-    _tell_of_resizing(found, resize, say)
     results = Results(folder, mode, gif=gif, mesh=mesh)
+    results.require_free([example.name for example in examples], SHEET)
     return Task(name, mode, found, examples, results, say)
 
 
-def _tell_of_resizing(
-    found: arguments.Arguments, resize: str, say: Callable[[str], None]
-) -> None:
+def _tell_of_resizing(found: arguments.Arguments, say: Callable[[str], None]) -> None:
     """Says once which pictures lose their size or shape."""
     for field, source in found.sources.items():
         pictures = source.items if isinstance(source, inputs.Sets) else source
@@ -114,7 +112,7 @@ def _tell_of_resizing(
         how = {"stretch": "stretched", "cover": "shrunk until they cover it, and cut"}
         say(
             f"--{field}: this mode takes {width}x{height} pixels, so pictures of other "
-            f"sizes are {how[resize]}"
+            f"sizes are {how[pictures.resize]}"
         )
 
 
@@ -141,12 +139,17 @@ def run(
       UserError: if memory or disk do not suffice.
     """
     problems: list[str] = []
+    told: list[str] = []  # held back: where nothing comes of it, one line says all
 
     def say(line: str) -> None:
         if line.endswith("; skipped"):
             problems.append(line.removesuffix("; skipped"))
-        task.say(line)
+        if task.results.count:
+            task.say(line)
+        else:
+            told.append(line)
 
+    _tell_of_resizing(task.arguments, say)
     runner = running.Runner(task.mode, variables, frozen, task.arguments)
     cards = []
     made = running.run(
@@ -161,6 +164,8 @@ def run(
     for result in tqdm(made, total=len(task.examples), unit="", disable=quiet):
         name = result.example.name
         task.results.add(result.number, name, result.outputs)
+        while told:
+            task.say(told.pop(0))
         if result.number < contact_sheet.LIMIT:
             cards.append(
                 contact_sheet.card(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import safetensors.numpy
 from jaxgan.core.errors import UserError
 from jaxgan.inference import signature
 from jaxgan.inference.export import Exported
-from jaxgan.inference.saving import disk, make_folder
+from jaxgan.inference.saving import disk, require_folder
 
 PROGRAM, PARAMETERS = "program.stablehlo", "parameters.safetensors"
 FILES = (PARAMETERS, PROGRAM, "signature.json", "README.txt")
@@ -46,6 +47,22 @@ np.savez(results, **outputs)
 """
 
 
+def require(folder: str) -> None:
+    """Makes sure that `write` can write there and replaces no file but its own.
+
+    Raises:
+      UserError: if it cannot, or would.
+    """
+    target = Path(folder).expanduser()
+    require_folder(target)
+    theirs = [name for name in FILES if (target / name).exists()]
+    if theirs and "signature.json" not in theirs:
+        raise UserError(
+            f"--output={folder} holds {', '.join(theirs)} of no earlier export, which "
+            "would be replaced: choose another folder"
+        )
+
+
 def write(
     exported: Exported, folder: str, about: Mapping[str, Any], dtype: str, prove: bool
 ) -> tuple[float, dict[str, list[int]]]:
@@ -53,7 +70,7 @@ def write(
 
     Args:
       exported: what to write.
-      folder: where to; files of the same names there are replaced.
+      folder: where to; an earlier export there is replaced.
       about: what `signature.json` says besides.
       dtype: that the networks compute in; decides how equal results must be.
       prove: whether to prove it.
@@ -66,9 +83,8 @@ def write(
       UserError: if it fails there, differs, or cannot be written.
     """
     target = Path(folder).expanduser()
-    make_folder(target)
-    with disk(target), tempfile.TemporaryDirectory(prefix=".part.", dir=target) as part:
-        fresh = Path(part)
+    require(folder)
+    with disk(target), _folder(target) as fresh:
         (fresh / PROGRAM).write_bytes(exported.program)
         safetensors.numpy.save_file(exported.parameters, fresh / PARAMETERS)
         facts = {
@@ -85,6 +101,20 @@ def write(
         for name in FILES:
             shutil.move(fresh / name, target / name)
     return difference, {name: list(x.shape) for name, x in inputs.items()}
+
+
+@contextlib.contextmanager
+def _folder(target: Path) -> Iterator[Path]:
+    """A folder in `target`, which is made, and removed if nothing comes of it."""
+    new = not target.exists()
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".part.", dir=target) as part:
+            yield Path(part)
+    except BaseException:
+        if new:
+            target.rmdir()
+        raise
 
 
 def readme(exported: Exported, about: Mapping[str, Any]) -> str:

@@ -14,16 +14,21 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from jaxgan import core
 from jaxgan.core.errors import UserError
 from jaxgan.data.pictures import SUFFIXES
 from jaxgan.inference.declared import is_numbers
-from jaxgan.inference.saving import disk, make_folder, whole
+from jaxgan.inference.saving import disk, require_folder, whole
 
 CSV_NUMBERS = 64  # longer vectors are only in values.npz
 GIF_MILLISECONDS = 120
 STRIP_GAP = 2  # pixels
+MARK = (
+    "Software",
+    "jaxgan",
+)  # in every picture, so that a later command may replace it
 
 
 class Results:
@@ -37,7 +42,7 @@ class Results:
         gif: bool = False,
         mesh: str | None = None,
     ):
-        """Makes the folder.
+        """Makes sure that the folder can be written; it is made with the first result.
 
         Args:
           folder: where to.
@@ -58,9 +63,29 @@ class Results:
             self._mesh, self._write_mesh = mesh, writers[mesh]
         if self.folder.suffix.lower() in SUFFIXES:
             raise UserError(f"--output={folder}: give a folder, it gets several files")
-        make_folder(self.folder)
+        require_folder(self.folder)
         self._values: list[tuple[int, str, dict[str, np.ndarray]]] = []
         self.count = 0
+
+    def require_free(self, names: Sequence[str], sheet: str) -> None:
+        """Makes sure that no picture is replaced but those of an earlier command.
+
+        Args:
+          names: of all examples.
+          sheet: of the picture of all results.
+
+        Raises:
+          UserError: naming the first picture that would be lost.
+        """
+        files = [n for n, d in self._mode.output.items() if not is_numbers(d)]
+        ends = [""] if len(files) == 1 else [f"_{n}" for n in files]
+        for name in (*(f"{n}{end}" for n in names for end in ends), sheet):
+            path = self.folder / f"{name}.png"
+            if path.exists() and not _is_ours(path):
+                raise UserError(
+                    f"--output={self.folder}: the result {path.name} would replace "
+                    "your file of that name; choose another folder"
+                )
 
     def add(self, number: int, name: str, outputs: Mapping[str, np.ndarray]) -> None:
         """Writes one example's results.
@@ -99,8 +124,10 @@ class Results:
 
     def image(self, name: str, image: Image.Image) -> None:
         """Writes `<name>.png`."""
+        mark = PngInfo()
+        mark.add_text(*MARK)
         with self._file(f"{name}.png") as path:
-            image.save(path, format="png")
+            image.save(path, format="png", pnginfo=mark)
 
     def _picture_set(self, name: str, x: UInt8[np.ndarray, "n h w c"]) -> None:
         digits = len(str(len(x) - 1))
@@ -168,6 +195,15 @@ class Results:
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole(path) as temporary:
                 yield temporary
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a picture bears our mark."""
+    try:
+        with Image.open(path) as image:
+            return image.info.get(MARK[0]) == MARK[1]
+    except (OSError, ValueError, SyntaxError):  # no picture at all
+        return False
 
 
 def _heads(key: str, shape: Sequence[int]) -> list[str]:

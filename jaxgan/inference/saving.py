@@ -37,14 +37,38 @@ def disk(path: Path) -> Iterator[None]:
         ) from error
 
 
-def make_folder(folder: Path) -> None:
-    """Makes a folder and tries to write in it.
+def require_folder(folder: Path) -> None:
+    """Makes sure that a folder can be made and written in; leaves no trace.
 
     Raises:
-      UserError: if that cannot be done.
+      UserError: if it cannot.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output={folder} is a file: name a folder")
+    made = [p for p in (folder, *folder.parents) if not p.exists()]
     with disk(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".part.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _probe(folder)
+        finally:
+            with contextlib.suppress(OSError):  # never made
+                for path in made:
+                    path.rmdir()
+
+
+def require_file(path: Path) -> None:
+    """Makes sure that a file can be written; leaves no trace.
+
+    Raises:
+      UserError: if it cannot.
+    """
+    if path.is_dir():
+        raise UserError(f"--output={path} is a folder: name a file")
+    with disk(path):
+        _probe(path.parent)
+
+
+def _probe(folder: Path) -> None:
+    probe = folder / f".part.{os.getpid()}"
+    probe.touch()
+    probe.unlink()

@@ -225,13 +225,16 @@ def _not_found(
 def _convert(
     arrays: Mapping[str, np.ndarray], spec: NetworkSpec, network: nn.Module, path: Path
 ) -> dict[str, Any]:
-    return convert.to_variables(
-        arrays,
-        expected_variables(network, *spec.inputs),
-        spec.naming,
-        known=expected_variables(spec.full, *spec.inputs),
-        where=f"{spec.title} weights {path}",
-    )
+    try:
+        return convert.to_variables(
+            arrays,
+            expected_variables(network, *spec.inputs),
+            spec.naming,
+            known=expected_variables(spec.full, *spec.inputs),
+            where=f"{spec.title} weights {path}",
+        )
+    except UserError as error:
+        raise UserError(f"{error}; accepted are {spec.accepted}") from error
 
 
 def _check_values(variables: Any, spec: NetworkSpec, path: Path) -> None:

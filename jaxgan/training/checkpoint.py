@@ -271,17 +271,35 @@ def read_networks(
     if step is not None and step not in steps:
         known = ", ".join(map(str, steps))
         raise UserError(f"no checkpoint {step} in {directory}; it has: {known}")
-    problem = ""
+    problem, damaged = "", []
     for candidate in reversed(steps if step is None else [step]):
         try:
             about = read_about(directory, candidate)
-            return _read_whole(_absolute(directory), about), about
+            found = _read_whole(_absolute(directory), about)
         except UserError:
             raise
         except Exception as error:  # orbax raises whatever its layers raise
             problem = problem or _cause(error)
-            logging.warning("checkpoint %d is damaged: %s", candidate, problem)
-    raise UserError(f"no checkpoint in {directory} can be read ({problem})")
+            damaged.append(candidate)
+            continue
+        for newer in damaged:
+            logging.warning(
+                "checkpoint %d is damaged (%s): taking checkpoint %d",
+                newer,
+                problem,
+                candidate,
+            )
+        return found, about
+    if step is not None:
+        known = ", ".join(str(s) for s in steps if s != step) or "no other"
+        raise UserError(
+            f"checkpoint {step} in {directory} is damaged ({problem}): name another; "
+            f"there is {known}"
+        )
+    raise UserError(
+        f"no checkpoint in {directory} can be read ({problem}): restore one from a "
+        "copy, or train again"
+    )
 
 
 def _read_whole(directory: epath.Path, about: About) -> dict[str, Any]:
@@ -335,6 +353,9 @@ def _cause(error: BaseException) -> str:
         return os.strerror(int(code[1]))
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    said, spec, _ = text.partition(" [tensorstore_spec")
+    if spec:  # a chain of who called whom; the end says what is the matter
+        text = said.rsplit(": ", 1)[-1]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:160]
 

@@ -161,7 +161,8 @@ def build_system(config: Mapping[str, Any], cls: type | None = None) -> System:
       UserError: for an unknown system or field, with the nearest one, and for a value
         that the system refuses.
     """
-    cls = registry.get(config["name"]) if cls is None else cls
+    if cls is None:
+        cls = registry.get(str(config.get("name", "")))
     values = plain(config.get("system", {}))
     fields = {f.name: f for f in dataclasses.fields(cls)}
     for key in values:

@@ -17,12 +17,13 @@ from etils import epath
 from jax.sharding import Mesh
 
 from jaxgan.core.errors import UserError
+from jaxgan.core.mode import check_modes
 from jaxgan.core.state import TrainState
 from jaxgan.core.system import Frozen, System
 from jaxgan.training import configs, runs, sharding
 from jaxgan.training.checkpoint import Checkpoints
 from jaxgan.training.feeds import Feeds, MakeTask
-from jaxgan.training.programs import Leg, Programs, legs, terms
+from jaxgan.training.programs import Leg, Programs, legs, root_key, terms
 from jaxgan.training.progress import Progress, Stopwatch
 from jaxgan.training.signals import Stopped, StopRequests
 from jaxgan.training.writer import Writer, as_number
@@ -199,7 +200,10 @@ class _Trainer:
                 "trained run whose networks it uses"
             )
         task = self.feeds.task("", "test")
-        raw = jax.device_put(task.examples([0]), sharding.replicated(self.mesh))
+        raw = task.examples([0])
+        batch = jax.eval_shape(task.preprocess, raw, root_key(0))
+        check_modes(batch, self.system.inference)
+        raw = jax.device_put(raw, sharding.replicated(self.mesh))
         state = self._take(self.programs.initial(task, raw), init_from, partial)
         self._begin(0)
         if self.evaluate_fn is not None:
@@ -234,7 +238,7 @@ class _Trainer:
         )
 
     def _take(self, state: TrainState, source: Any, partial: bool) -> TrainState:
-        state = runs.take_networks(state, source, partial, self._say)
+        state = runs.take_networks(state, source, partial, self._say, self.system)
         return jax.device_put(state, sharding.shardings(self.mesh, state))
 
     def _run_leg(

@@ -9,6 +9,7 @@ metrics.jsonl   timing.jsonl   samples/   TensorBoard events: see `writer`
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -16,10 +17,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
+from absl import logging
 from etils import epath
 
 from jaxgan.core.errors import UserError
@@ -29,6 +31,7 @@ from jaxgan.training import checkpoint, configs
 from jaxgan.training.frozen import load_frozen
 from jaxgan.training.writer import is_remote, read_rows, replace_text
 
+FREE_FIELDS = ("dtype", "microbatches")  # they say how to compute, not what
 VERSIONS = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -100,9 +103,16 @@ def read_config(workdir: epath.PathLike) -> dict[str, Any]:
             "--workdir of a `jaxgan train`"
         )
     try:
-        return configs.with_defaults(json.loads(path.read_text()))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from error
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(
+            f"{path} is damaged ({error}): restore it, or choose another --workdir"
+        ) from error
+    if not isinstance(found, dict):
+        raise UserError(
+            f"{path} is no run's config: restore it, or choose another --workdir"
+        )
+    return configs.with_defaults(found)
 
 
 def last_figures(workdir: epath.PathLike) -> dict[str, float]:
@@ -152,6 +162,7 @@ def take_networks(
     source: epath.PathLike,
     partial: bool,
     say: Callable[[str], None],
+    system: System,
 ) -> TrainState:
     """`state` with another run's networks, by name: parameters, statistics, averages.
 
@@ -160,10 +171,15 @@ def take_networks(
       source: the other run's directory.
       partial: leave what does not match as it is, instead of refusing.
       say: prints a line.
+      system: whose state it is. One that trains nothing is what the other run made
+        it: the fields that both have must be equal.
 
     Raises:
-      UserError: naming the networks that the other run lacks or has in another shape.
+      UserError: if that is no run, and naming the networks that it lacks or has in
+        another shape, and the fields that differ.
     """
+    config = read_config(source)
+    run = f"--init_from={source}, a run of {config.get('name')!r},"
     theirs, about = checkpoint.read_networks(epath.Path(source) / "checkpoints")
     params, stats, ema = dict(state.params), dict(state.stats), dict(state.ema)
     taken, missing = [], []
@@ -188,16 +204,36 @@ def take_networks(
     say(f"from {source} (step {about.step}): took {', '.join(taken) or 'nothing'}")
     if unused:
         say(f"from {source}: no use for {', '.join(unused)}")
+    differing = [] if state.opt_state else _differing_fields(config, system)
     if missing and not partial:
+        advice = (
+            "match the networks' fields in config.system, or pass "
+            "--init_from_partial to start those afresh"
+            if state.opt_state
+            else f"or the same values here: {', '.join(differing) or 'config.system'}"
+        )
+        raise UserError(f"{run} lacks {'; '.join(missing)}: name another run, {advice}")
+    if differing and not partial:
         raise UserError(
-            f"--init_from={source} lacks {'; '.join(missing)}: match the networks' "
-            "fields in config.system, or pass --init_from_partial to start those afresh"
+            f"{run} was trained with other values: {', '.join(differing)}: set the "
+            "same here, or name another run"
         )
     if missing:
         say(f"from {source}: fresh start for {'; '.join(missing)}")
     if not taken:
-        raise UserError(f"--init_from={source} has no network that this system uses")
+        raise UserError(f"{run} has no network that this system uses: name another run")
     return state.replace(params=params, stats=stats, ema=ema)
+
+
+def _differing_fields(config: Mapping[str, Any], system: System) -> list[str]:
+    """The fields that a run's system and this one both have, with other values."""
+    theirs = config.get("system", {})
+    own = configs.plain(dataclasses.asdict(cast(Any, system)))
+    return [
+        f"system.{name} ({theirs[name]!r} there, {value!r} here)"
+        for name, value in own.items()
+        if name in theirs and name not in FREE_FIELDS and theirs[name] != value
+    ]
 
 
 def _copy(tree: Any) -> Any:
@@ -224,8 +260,10 @@ def _mismatch(mine: Any, theirs: Any) -> str:
 
 def _make(path: epath.Path) -> bool:
     """Makes the directory, if it is not there, and tries to write in it."""
+    new = not path.exists()
+    if not new and not path.is_dir():
+        raise UserError(f"--workdir={path} is a file: choose a directory")
     try:
-        new = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
         if not is_remote(path):
             probe = path / ".lock"
@@ -272,6 +310,11 @@ def _locked(path: epath.Path) -> Iterator[None]:
 
 
 def _check_same_run(path: epath.Path, config: Mapping[str, Any]) -> None:
+    """Refuses to go on with what another config has trained.
+
+    Where nothing has been saved yet there is nothing to go on with: a start that ran
+    out of memory or met a NaN may be repeated with what its message advises.
+    """
     if not (path / "config.json").exists():
         old = path / "checkpoints"
         if old.exists() and any(p.name.isdigit() for p in old.iterdir()):
@@ -280,7 +323,15 @@ def _check_same_run(path: epath.Path, config: Mapping[str, Any]) -> None:
             )
         return
     if not checkpoint.committed(path / "checkpoints"):
-        return  # nothing that could be gone on with: the new start takes its place
+        with contextlib.suppress(UserError):  # whatever it held, it is written anew
+            changed = configs.differences(read_config(path), config)
+            if changed:
+                logging.warning(
+                    "%s holds no checkpoint: starting anew with another config: %s",
+                    path,
+                    ", ".join(changed),
+                )
+        return
     old = read_config(path)
     if old.get("name") != config.get("name"):
         raise UserError(

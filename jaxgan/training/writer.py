@@ -78,6 +78,7 @@ class Writer:
     def __init__(self, workdir: epath.PathLike, last_step: int):
         """Opens the files of a run that goes on after `last_step`."""
         self._workdir = epath.Path(workdir)
+        self._remove_grids(last_step)
         self._metrics = Rows(self._workdir / "metrics.jsonl", last_step)
         self._timing = Rows(self._workdir / "timing.jsonl", last_step)
         self._events = open_events(self._workdir, last_step)
@@ -103,6 +104,14 @@ class Writer:
             path.write_bytes(buffer.getvalue())
         if self._events is not None:
             self._events.picture(step, buffer.getvalue(), picture.size)
+
+    def _remove_grids(self, last_step: int) -> None:
+        """Those of an earlier start beyond the step from which this one goes on."""
+        for path in (self._workdir / "samples").glob("step_*.png"):
+            number = path.stem.removeprefix("step_")
+            if number.isdigit() and int(number) > last_step:
+                with _writing(path):
+                    path.unlink()
 
     def sync(self) -> None:
         """Returns when all rows are on disk."""
@@ -153,17 +162,22 @@ def read_rows(path: epath.PathLike) -> list[dict[str, Any]]:
 
 
 def replace_text(path: epath.PathLike, text: str) -> None:
-    """Writes a file so that it is the old one or the new one at any moment."""
+    """Writes a file so that it is the old one or the new one at any moment.
+
+    Raises:
+      UserError: if it cannot be written.
+    """
     path = epath.Path(path)
-    if is_remote(path):
-        path.write_text(text)
-        return
-    new = path.with_name(path.name + ".new")
-    with open(new, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
+    with _writing(path):
+        if is_remote(path):
+            path.write_text(text)
+            return
+        new = path.with_name(path.name + ".new")
+        with open(new, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
 
 
 def as_number(value: Any) -> float:
@@ -232,7 +246,8 @@ class Events:
 
         self._event, self._summary = event_pb2, summary_pb2
         name = f"events.out.tfevents.{time.time():.6f}.{os.getpid()}"
-        self._file = open(workdir / name, "wb")
+        with _writing(workdir / name):
+            self._file = open(workdir / name, "wb")
         self._records = RecordWriter(self._file)
         self._add(file_version="brain.Event:2")
         # TensorBoard drops what earlier files say of later steps.

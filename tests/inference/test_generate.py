@@ -127,7 +127,7 @@ def test_numbers_of_pictures(dcgan_run, photos, tmp_path, caplog):
             "takes no config values",
         ),
         (["--mode=translate_ab", "--output=out"], "--input is missing: .* needs image"),
-        (["--mode=translate_ab", "--output=out", "--input=x"], "--image=x: .*no such"),
+        (["--mode=translate_ab", "--output=out", "--input=x"], "--input=x: .*no such"),
         (["--mode=translate_ab", "--output=in", "--input=in"], "choose another folder"),
         (
             ["--mode=translate_ab", "--output=out", "--input=in", "--mesh=obj"],
@@ -139,7 +139,7 @@ def test_numbers_of_pictures(dcgan_run, photos, tmp_path, caplog):
         ),
         (
             ["--mode=translate_ab", "--output=out", "--input=in"],
-            "nothing came of 1 inputs: .*the first: broken.png: not an image file",
+            "nothing came of 1 input; the first: broken.png: not an image file",
         ),
     ],
 )
@@ -235,4 +235,4 @@ def test_exit_1_if_nothing_could_be_read(pix2pix_run, photos, tmp_path, capsys):
         command.run(generate.main, ["generate", f"--workdir={pix2pix_run}", *flags])
     assert ended.value.code == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: nothing came of 1 inputs: all were skipped; the fi")
+    assert error.startswith("error: nothing came of 1 input; the first: empty.png: ")

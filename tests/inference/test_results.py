@@ -129,6 +129,25 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         results.Results(tmp_path / "out.png", mode)
 
 
+def test_only_pictures_of_an_earlier_command_are_replaced(tmp_path):
+    mode = declared(image=core.Image(3))
+    results.Results(tmp_path, mode).add(0, "a", {"image": PICTURE})
+    again = results.Results(tmp_path, mode)
+    again.require_free(["a", "b"], "sheet")
+    for theirs in ("b.png", "sheet.png"):
+        results.to_image(PICTURE).save(tmp_path / theirs)
+        with pytest.raises(UserError, match=f"result {theirs} would replace your file"):
+            again.require_free(["a", "b"], "sheet")
+        (tmp_path / theirs).unlink()
+
+
+def test_a_folder_is_made_with_its_first_result(tmp_path):
+    made = results.Results(tmp_path / "new" / "out", declared(image=core.Image(3)))
+    assert names(tmp_path) == []
+    made.add(0, "a", {"image": PICTURE})
+    assert (tmp_path / "new" / "out" / "a.png").exists()
+
+
 # The contact sheet.
 
 

@@ -44,7 +44,7 @@ def test_the_end_names_run_and_pictures(uninterrupted):  # noqa: F811
         (["--device=gpu"], "--device=gpu: no such device here .*--device=auto"),
         (["--config.system.pretrained_network=vgg19"], "weights not found.*published"),
         (["--config.pretrained.vgg=random"], "unknown config key 'pretrained.vgg'"),
-        (["--init_from=/nowhere"], "no checkpoint in /nowhere"),
+        (["--init_from=/nowhere"], "/nowhere is not a run directory"),
         (["stray"], "unexpected argument 'stray'"),
         (["--num_processes=2", "--distributed"], "belong together"),
     ],

@@ -111,6 +111,23 @@ def test_another_system_is_refused(trained):
         start(trained, toy.config(name="borrower"))
 
 
+def test_what_saved_nothing_may_be_started_again_with_another_config(tmp_path, caplog):
+    """As the messages of a NaN and of lacking memory advise: nothing is lost."""
+    fails = toy.config(system__explode_at=1, system__warmup_steps=0)
+    with pytest.raises(UserError, match="not finite at step 1 .*no checkpoint yet"):
+        start(tmp_path, fails)
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "step_00000099.png").write_bytes(b"of the first start")
+    result = start(tmp_path, toy.config(training__num_steps=1))
+    (told,) = [r.getMessage() for r in caplog.records if "anew" in r.getMessage()]
+    assert "holds no checkpoint: starting anew with another config" in told
+    assert "system.explode_at (was 1, now absent)" in told
+    assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [1]
+    assert result.last_grid == tmp_path / "samples" / "step_00000001.png"
+    with pytest.raises(UserError, match="system.explode_at"):  # now there is something
+        start(tmp_path, fails)
+
+
 def test_checkpoints_without_a_config_are_not_touched(tmp_path):
     (tmp_path / "checkpoints" / "3").mkdir(parents=True)
     with pytest.raises(UserError, match="checkpoints but no config.json"):
@@ -191,6 +208,24 @@ def test_a_system_without_stages_is_made_of_another_run(trained, tmp_path, regis
 def test_a_system_without_stages_needs_another_run(tmp_path):
     with pytest.raises(UserError, match="trains nothing of its own: pass --init_from"):
         start(tmp_path, toy.config(name="borrower"))
+
+
+def test_a_system_without_stages_takes_over_the_fields_of_the_run(trained, tmp_path):
+    other = tmp_path / "other"
+    toy.train(other, system__width=8, training__num_steps=1)
+    config = toy.config(name="borrower", system__width=16)
+    with pytest.raises(UserError) as raised:
+        start(tmp_path / "a", config, init_from=other)
+    assert "lacks generator" in str(raised.value)
+    assert str(raised.value).endswith(
+        "same values here: system.width (8 there, 16 here)"
+    )
+    path = other / "config.json"
+    path.write_text(path.read_text().replace('"width": 8', '"width": 4'))
+    config = toy.config(name="borrower", system__width=8)
+    with pytest.raises(UserError, match=r"other values: system.width \(4 there, 8 h"):
+        start(tmp_path / "a", config, init_from=other)
+    start(tmp_path / "a", config, init_from=trained)
 
 
 def test_a_relative_directory_is_one_like_any_other(tmp_path, monkeypatch, registered):

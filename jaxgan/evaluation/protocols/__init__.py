@@ -6,7 +6,9 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jaxgan.core import System, UserError
+import jax
+
+from jaxgan.core import System, UserError, check_modes
 from jaxgan.data import Task, make_task
 from jaxgan.data.opening import open_high, open_images
 from jaxgan.data.options import Options as DataOptions
@@ -63,7 +65,9 @@ def evaluate(
 
     @functools.cache
     def data(wanted: str) -> Task:
-        return _task(config, options, wanted, wanted == split)
+        task = _task(config, options, wanted, wanted == split)
+        _check_sizes(system, task)
+        return task
 
     setting = Setting(
         system,
@@ -79,11 +83,16 @@ def evaluate(
     return PROTOCOLS[config["name"]](setting)
 
 
-def require(config: Mapping[str, Any]) -> None:
+def require(config: Mapping[str, Any], split: str | None = None) -> None:
     """Refuses what `evaluate` would refuse, before anything is computed.
 
+    Args:
+      config: the run's resolved config.
+      split: whose data is to be there; None does not look.
+
     Raises:
-      UserError: if there is no protocol, an option is wrong, or weights are missing.
+      UserError: if there is no protocol, an option is wrong, or weights or data are
+        missing.
     """
     name = config["name"]
     if name not in PROTOCOLS:
@@ -91,6 +100,8 @@ def require(config: Mapping[str, Any]) -> None:
         raise UserError(f"no evaluation protocol for {name!r}; there are: {known}")
     options = Options.of(config["evaluation"])
     feature_network.require(options, config.get("pretrained", {}))
+    if split is not None:
+        _task(config, options, split, is_judged=True)
 
 
 def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,6 +133,16 @@ def _task(
     source = (open_high if of_pairs_of_sizes else open_images)(given, "train")
     whole = {**data, "source": source, "fields": None, "holdout": None, "where": None}
     return make_task(whole, split="test", seed=config["seed"])
+
+
+def _check_sizes(system: System, task: Task) -> None:
+    """Refuses data of another size than the system's."""
+    raw = {
+        name: jax.ShapeDtypeStruct((1, *spec.shape), spec.dtype)
+        for name, spec in task.raw_spec.items()
+    }
+    batch = jax.eval_shape(task.preprocess, raw, jax.random.key(0))
+    check_modes(batch, system.inference)
 
 
 __all__ = [
