@@ -77,6 +77,13 @@ def denormalize_lab(
     return jnp.concatenate([(lightness + 1) * 50, jnp.clip(ab, -1, 1) * 110], axis=-1)
 
 
+def picture_of_lab(
+    lightness: Float[Array, "*b 1"], ab: Float[Array, "*b 2"]
+) -> Float[Array, "*b 3"]:
+    """What the planes of `normalize_lab` show: RGB in [-1, 1]."""
+    return 2 * lab_to_rgb(denormalize_lab(lightness, ab)) - 1
+
+
 def luma_bt601(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 1"]:
     """The Y of MATLAB's `rgb2ycbcr`, on which super-resolution is judged.
 

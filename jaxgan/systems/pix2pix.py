@@ -24,7 +24,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -37,14 +37,15 @@ from jaxgan.networks.patchgan import PatchDiscriminator, PixelDiscriminator
 from jaxgan.networks.resnet import ResNetGenerator
 from jaxgan.networks.sizes import check_translation_size
 from jaxgan.networks.unet import UNet, depth_of
+from jaxgan.ops.color import picture_of_lab
+
+Target: TypeAlias = Float[Array, "b h w f"]  # f may differ from the condition's c
 
 ADVERSARIAL = {
     "bce": (losses.bce_discriminator, losses.non_saturating_generator),
     "lsgan": (losses.lsgan_discriminator, losses.lsgan_generator),
     "wasserstein": (losses.wasserstein_discriminator, losses.wasserstein_generator),
 }
-Target = Float[Array, "b h w f"]  # its channels may differ from the condition's
-
 GENERATORS = ("unet", "encoder_decoder", "resnet")
 SAMPLING = {  # name: (statistics of the image itself, dropout)
     "paper": (True, True),
@@ -64,7 +65,8 @@ class Pix2Pix:
     num_downs: int = 0  # of the U-Net; 0: down to 1x1, so 8 at 256 px
     num_blocks: int = 9  # of the ResNet
     generator_channels: int = 64  # ngf
-    dropout_layers: tuple[int, ...] | None = None  # None: 2..num_downs-4; Lua: 1, 2, 3
+    # Decoder layers with dropout. None: 2..num_downs-4; Lua: 1, 2, 3; (): none anywhere
+    dropout_layers: tuple[int, ...] | None = None
     discriminator: str = "patch"  # or "pixel" (PixelGAN)
     discriminator_channels: int = 64  # ndf
     num_layers: int = 3  # n_layers_D: 1 sees 16x16 patches, 3 sees 70x70, 5 286x286
@@ -135,7 +137,7 @@ class Pix2Pix:
             )
         else:
             generator = ResNetGenerator(
-                num_blocks=self.num_blocks, dropout=True, **shared
+                num_blocks=self.num_blocks, dropout=self.dropout_layers != (), **shared
             )
         shared = {
             "base_channels": self.discriminator_channels,
@@ -327,6 +329,9 @@ class Pix2Pix:
         batch: Batch,
         key: Key,
     ) -> dict[str, Image]:
-        inputs = {"image": batch["a"], "sampling": "paper"}
+        a, b = batch["a"], batch["b"]
+        inputs = {"image": a, "sampling": "paper"}
         prediction = self.translate(variables, frozen, inputs, key)["image"]
-        return {"input": batch["a"], "prediction": prediction, "truth": batch["b"]}
+        if (self.in_channels, self.out_channels) == (1, 2):  # Lab, seen as a whole
+            prediction, b = picture_of_lab(a, prediction), picture_of_lab(a, b)
+        return {"input": a, "prediction": prediction, "truth": b}

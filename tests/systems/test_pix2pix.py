@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import core
+from jaxgan import core, ops
 from jaxgan.networks.patchgan import PatchDiscriminator, PixelDiscriminator
 from jaxgan.networks.resnet import ResNetGenerator
 from jaxgan.networks.unet import UNet
@@ -200,6 +200,17 @@ def test_published_jitter_and_mirroring():
     assert augmentation("facades") == augmentation("night2day") == (30, True)
     assert augmentation("edges2shoes") == (0, False)
     assert augmentation("colorization") == (0, True)
+
+
+def test_colorizations_are_shown_in_colour():
+    system = dataclasses.replace(TINY, in_channels=1, out_channels=2)
+    rgb = jax.random.uniform(KEY, (2, 32, 32, 3))
+    a, b = ops.normalize_lab(ops.rgb_to_lab(rgb))
+    state = jax.jit(system.init)(KEY, {"a": a, "b": b}, {})
+    grid = system.sample_grid(state.variables(), {}, {"a": a, "b": b}, KEY)
+    assert grid["input"].shape == (2, 32, 32, 1)
+    assert grid["prediction"].shape == (2, 32, 32, 3)
+    np.testing.assert_allclose(grid["truth"], 2 * rgb - 1, atol=2e-3)
 
 
 def test_an_image_s_translation_is_independent_of_its_batch_mates():

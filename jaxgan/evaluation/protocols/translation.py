@@ -131,8 +131,7 @@ def picture(image: jax.Array, condition: jax.Array) -> jax.Array:
     """What is seen: colour without lightness is joined to the condition's."""
     if image.shape[-1] != 2:
         return image
-    lab = color.denormalize_lab(condition, image)
-    return 2.0 * color.lab_to_rgb(lab) - 1.0
+    return color.picture_of_lab(condition, image)
 
 
 def figures(acc: per_image.PerImage) -> dict[str, float]:
