@@ -24,7 +24,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import flax.linen as nn
 import jax
@@ -40,8 +40,8 @@ from jaxgan.networks.initializers import he_normal, torch_default
 from jaxgan.ops.bicubic import bicubic_resize
 from jaxgan.ops.tiling import map_tiles
 
-LowResolution = Float[Array, "b h w 3"]  # [0, 1]
-HighResolution = Float[Array, "b H W 3"]  # [-1, 1]
+LowResolution: TypeAlias = Float[Array, "b h w 3"]  # [0, 1]
+HighResolution: TypeAlias = Float[Array, "b H W 3"]  # [-1, 1]
 
 CONTENTS = ("mse", "vgg22", "vgg54")
 LAYERS = {"vgg22": "2_2", "vgg54": "5_4"}  # of VGG-19, before pools 2 and 5
@@ -399,7 +399,8 @@ class SRGAN:
                 inputs={"image": image},
                 output=output,
                 networks=("generator",),
-                help=f"enlarge pictures of any size {self.scale} times",
+                help=f"enlarge pictures of any size, or a video's frames, {self.scale} "
+                "times",
             ),
             "upscale_tiled": Mode(
                 self.upscale_tiled,

@@ -14,7 +14,7 @@ from jaxgan.networks.unet import UNet
 X = jax.random.normal(jax.random.key(2), (4, 6, 6, 3))
 
 
-def test_a_stride_two_convolution_pads_both_sides_alike():
+def test_cyclegan_check_02_a_stride_two_convolution_pads_both_sides_alike():
     """Torch's padding 1; SAME would pad nothing before."""
     layer = Conv(1, 3, 2, 1, use_bias=False)
     kernel = jnp.ones((3, 3, 1, 1))
@@ -31,7 +31,7 @@ def test_reflection_repeats_no_edge():
     np.testing.assert_array_equal(out[0, :, 0, 0], [1.0, 0.0, 1.0, 2.0])
 
 
-def test_transposed_convolution_doubles_and_places_its_kernel_as_torch_does():
+def test_cyclegan_check_02_a_transposed_convolution_places_its_kernel_as_torch():
     layer = ConvTranspose(1, 3, output_padding=1, use_bias=False)
     kernel = jnp.arange(9.0).reshape(3, 3, 1, 1)
     impulse = jnp.zeros((1, 2, 2, 1)).at[0, 1, 1, 0].set(1.0)

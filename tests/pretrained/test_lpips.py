@@ -98,7 +98,7 @@ def test_distance_without_heads_has_the_published_probe_values(trunks, pair):
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
-def test_distance_is_symmetric_and_zero_on_equal_pictures(trunk, trunks, pair):
+def test_metrics_check_04_distance_is_symmetric_and_zero_on_equal_pictures(trunk, trunks, pair):
     lpips, (x, y) = LPIPS(trunk), pair
     weights = LPIPSWeights(trunks[trunk], heads(trunk))
     np.testing.assert_array_equal(distances(lpips, weights, x, x), 0)
@@ -127,7 +127,7 @@ def test_distance_is_the_published_formula_with_weighted_channels(trunks, pair):
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
-def test_fast_mean_over_pairs_equals_explicit_pairs(trunks, pair):
+def test_metrics_check_04_fast_mean_over_pairs_equals_explicit_pairs(trunks, pair):
     lpips = LPIPS()
     weights = LPIPSWeights(trunks["alex"], heads("alex", 0.3))
     images = jnp.concatenate([pair[0], pair[1][:1]])
