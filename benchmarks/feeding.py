@@ -85,7 +85,7 @@ def measure(
         raw = next(batches)
         programs = Programs(system, seed, mesh, frozen)
         update, health = programs.update(Leg(stage, 0, 1), task, state, raw)
-        seconds = []
+        seconds, metrics = [], None
         for _ in range(1 + WINDOWS):
             began = time.perf_counter()
             for _ in range(window):

@@ -47,8 +47,6 @@ COLLECTIVES = (
 )
 EXACT = (*COLLECTIVES, "slow convolution")
 ALGORITHM = ("flop", "flop of the minimum")  # no compiler may change them
-# Least work on the machine code, which nothing here looks at.
-QUICK = {"xla_backend_optimization_level": "0"}
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_bool("update", False, "record what is there now", flag_values=FLAGS)
@@ -147,7 +145,7 @@ def figures(name: str) -> Figures:
 def _compile(system: core.System, part: str, size: int, devices: int) -> Any:
     mesh = sharding.make_mesh({"data": devices, "model": 1})
     program = steps.program(system, part, size, mesh, abstract=True)
-    return program.call.lower(*program.arguments).compile(QUICK)
+    return program.call.lower(*program.arguments).compile(hlo.QUICK)
 
 
 def _minimum(name: str, system: core.System, small: Small) -> Figures:

@@ -13,6 +13,9 @@ import re
 
 from jax.stages import Compiled
 
+# Compiler options for what is only read: least work on the machine code.
+QUICK = {"xla_backend_optimization_level": "0"}
+
 _INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*)$")
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _COLLECTIVE = re.compile(
@@ -121,12 +124,12 @@ def _line_flops(instruction, bodies, computation, count) -> float:
             return _convolution(line, _shape(kind), lhs, rhs)
         case "dot":
             (lhs,) = _operand_shapes(rest, bodies[computation], 1)
-            axes = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", line)
-            axes = [int(a) for a in axes.group(1).split(",") if a] if axes else []
+            axes = re.findall(r"lhs_contracting_dims=\{([\d,]*)\}", line)
+            axes = [int(a) for a in ",".join(axes).split(",") if a]
             return 2.0 * math.prod(_shape(kind)) * math.prod(lhs[a] for a in axes)
         case "while":
             trips = re.search(r'"known_trip_count":\{"n":"(\d+)"\}', line)
-            body = re.search(r"body=%?([\w.\-]+)", line).group(1)
+            body = re.findall(r"body=%?([\w.\-]+)", line)[0]
             inside = count(body)
             if inside and not trips:
                 raise ValueError(f"loop of unknown length with flops inside: {name}")
@@ -166,7 +169,7 @@ def _library_call(line: str, out: list[int], rest: str, body) -> float:
 
 
 def _shape(kind: str) -> list[int]:
-    dims = re.search(r"\w+\[([\d,]*)\]", kind).group(1)
+    dims = re.findall(r"\w+\[([\d,]*)\]", kind)[0]
     return [int(d) for d in dims.split(",")] if dims else []
 
 
@@ -181,8 +184,8 @@ def _operand_shapes(rest: str, body, number: int) -> list[list[int]]:
 
 
 def _convolution(line: str, out: list[int], lhs: list[int], rhs: list[int]) -> float:
-    labels = re.search(r"dim_labels=(\w+)_(\w+)->(\w+)", line)
-    lhs_labels, rhs_labels, out_labels = labels.groups()
+    labels = re.findall(r"dim_labels=(\w+)_(\w+)->(\w+)", line)
+    lhs_labels, rhs_labels, out_labels = labels[0]
     window = dict(re.findall(r"(\w+)=([\d_x\-]+)", _window(line)))
     spatial = sorted(c for c in rhs_labels if c.isdigit())
 

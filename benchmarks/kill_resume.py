@@ -152,7 +152,7 @@ class Trial:
         process.start()
         process.join(delay)
         if process.is_alive():
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             process.join()
         if process.exitcode == -signal.SIGKILL:
             if self._unfinished() - remains:

@@ -73,7 +73,8 @@ class Pieces:
             )
             key = jax.eval_shape(lambda: jax.random.key(0))
             with _on_cpu():
-                compiled = jax.jit(fn).lower(params, first, tuple(rest), key).compile()
+                lowered = jax.jit(fn).lower(params, first, tuple(rest), key)
+                compiled = lowered.compile(hlo.QUICK)
             self._known[known] = hlo.flops(compiled)
         return self._known[known]
 

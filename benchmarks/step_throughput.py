@@ -50,7 +50,7 @@ flags.DEFINE_integer("repetitions", 5, "timed windows", 1, flag_values=FLAGS)
 flags.DEFINE_integer(
     "steps",
     0,
-    "steps a window; 0: 20, on a CPU 5, fewer where they take over 10 s",
+    "steps a window; 0: 20, on a CPU 5, fewer where they take over 5 s",
     0,
     flag_values=FLAGS,
 )
@@ -61,7 +61,7 @@ flags.DEFINE_string("output", None, report.OUTPUT_HELP, flag_values=FLAGS)
 devices.define_flags(FLAGS)
 
 WARM_UP = 3
-LONGEST_WINDOW = 10.0  # seconds, where the user does not choose its steps
+LONGEST_WINDOW = 5.0  # seconds, where the user does not choose its steps
 
 
 def main(argv: Sequence[str]) -> int:
@@ -184,7 +184,6 @@ def measure(
     images = _images(shapes.batch)
     row |= {
         "batch_size": size,
-        "warm_up": WARM_UP,
         "repetitions": repetitions,
         "ms_median": 1e3 * middle,
         "ms_min": 1e3 * min(seconds),
@@ -265,29 +264,31 @@ def _time(
         out = compiled(state, *others)
         return out if program.is_step else (state, out)
 
-    warm = 0.0
-    for _ in range(WARM_UP):
+    one, out, warm_up = 0.0, None, 0
+    start = time.perf_counter()
+    while warm_up < WARM_UP and time.perf_counter() - start < LONGEST_WINDOW:
         began = time.perf_counter()
         state, out = jax.block_until_ready(once(state))
-        warm = time.perf_counter() - began
-        if warm > LONGEST_WINDOW:
-            break
+        one = time.perf_counter() - began
+        warm_up += 1
     if not window:
         usual = 5 if jax.default_backend() == "cpu" else 20
-        window = max(1, min(usual, int(LONGEST_WINDOW / warm)))
+        window = max(1, min(usual, int(LONGEST_WINDOW / one)))
     seconds, kept = [], []
     for _ in range(repetitions):
         began = time.perf_counter()
         for _ in range(window):
             state, out = once(state)
-            kept.append(out) if program.is_step else None
+            if program.is_step:
+                kept.append(out)
         jax.block_until_ready((state, out))
         seconds.append((time.perf_counter() - began) / window)
     rows = jax.device_get(kept or [out])
     finite = all(np.all(np.isfinite(value)) for row in rows for value in row.values())
     gates = [name for name in rows[0] if name.startswith("skipped/")]
     skipped = {g.split("/")[1]: float(np.mean([r[g] for r in rows])) for g in gates}
-    return state, seconds, {"steps": window, "finite": finite, "skipped": skipped}
+    about = {"warm_up": warm_up, "steps": window, "finite": finite, "skipped": skipped}
+    return state, seconds, about
 
 
 def _work(

@@ -122,6 +122,8 @@ def shapes(system: core.System, stage: str, size: int, side: int = 32) -> Argume
 
 def mode_start(system: core.System, mode: str, size: int, side: int = 32) -> Arguments:
     """Fresh networks and random inputs of a mode, the plain values left out."""
+    if mode not in system.inference:
+        raise _unknown(mode, list(system.inference), "stage or mode")
     declared = system.inference[mode].inputs
     key = jax.random.key(0)
     batch = {
