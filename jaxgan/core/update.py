@@ -137,7 +137,7 @@ def update(
     *args: Any,
     optimizers: Mapping[str, Player],
     frozen: Mapping[str, Params] | None = None,
-    gate: Bool[Array, ""] | None = None,
+    gate: Bool[Array, ""] | Callable[[Metrics], Bool[Array, ""]] | None = None,
     commit: Sequence[str] = (),
     key: Key | None = None,
     microbatches: int = 1,
@@ -155,7 +155,9 @@ def update(
       optimizers: `{player: Player}` of the system.
       frozen: pretrained networks; reach the loss as `fixed.frozen`.
       gate: a replicated scalar; where it is false the loss is evaluated but nothing is
-        differentiated, moved or committed (one `lax.cond` around all of it).
+        differentiated, moved or committed (one `lax.cond` around all of it). Or a
+        function of the loss's own metrics: then the loss is evaluated once, before the
+        gate, and what follows is under it.
       commit: networks whose new statistics are kept.
       key: handed to the loss as `key=...`, folded with the microbatch's number.
       microbatches: accumulate the gradients over this many parts of the batch, so that
@@ -192,24 +194,12 @@ def update(
         grads = jax.tree.map(mean, grads)
         return grads, mean(total), Out(metrics, {n: stats[n] for n in commit}, values)
 
-    def open_(state: TrainState) -> tuple[TrainState, Out]:
-        def evaluate(fixed, arguments, options):
-            (value, out), grads = jax.value_and_grad(loss, has_aux=True)(
-                trained, fixed, *arguments, **options
-            )
-            return value, out, grads
-
-        grads, total, out = over_parts(evaluate)
+    def applied(state: TrainState, grads, total, out) -> tuple[TrainState, Out]:
         state, applied = apply_gradients(state, optimizers, players, grads)
         state = state.replace(stats={**state.stats, **out.stats})
         return state, out._replace(metrics=_named(label, total, out.metrics) | applied)
 
-    def closed(state: TrainState) -> tuple[TrainState, Out]:
-        def evaluate(fixed, arguments, options):
-            value, out = loss(trained, fixed, *arguments, **options)
-            return value, out, ()
-
-        _, total, out = over_parts(evaluate)
+    def skipped(state: TrainState, total, out) -> tuple[TrainState, Out]:
         out = out._replace(stats={n: state.stats[n] for n in commit})
         rates = {
             f"learning_rate/{n}": optimizers[n].current_learning_rate(
@@ -222,9 +212,45 @@ def update(
             metrics=_named(label, total, out.metrics) | rates | norms
         )
 
+    def open_(state: TrainState) -> tuple[TrainState, Out]:
+        def evaluate(fixed, arguments, options):
+            (value, out), grads = jax.value_and_grad(loss, has_aux=True)(
+                trained, fixed, *arguments, **options
+            )
+            return value, out, grads
+
+        return applied(state, *over_parts(evaluate))
+
+    def closed(state: TrainState) -> tuple[TrainState, Out]:
+        def evaluate(fixed, arguments, options):
+            value, out = loss(trained, fixed, *arguments, **options)
+            return value, out, ()
+
+        return skipped(state, *over_parts(evaluate)[1:])
+
     if gate is None:
         return open_(state)
-    return jax.lax.cond(gate, open_, closed, state)
+    if not callable(gate):
+        return jax.lax.cond(gate, open_, closed, state)
+
+    pulls = []
+
+    def forward_only(fixed, arguments, options):
+        value, pull, out = jax.vjp(
+            lambda own: loss(own, fixed, *arguments, **options), trained, has_aux=True
+        )
+        pulls.append(lambda: pull(jnp.ones_like(value) / microbatches)[0])
+        return value, out, ()
+
+    _, total, out = over_parts(forward_only)
+
+    def backward(state: TrainState) -> tuple[TrainState, Out]:
+        grads = jax.tree.map(lambda *g: sum(g), *[pull() for pull in pulls])
+        return applied(state, grads, total, out)
+
+    return jax.lax.cond(
+        gate(out.metrics), backward, lambda state: skipped(state, total, out), state
+    )
 
 
 def _named(label: str, total: Scalar, metrics: Metrics) -> Metrics:

@@ -193,25 +193,26 @@ class GAN3D:
         z = core.draw_latent(self.prior, discriminator_key, shape)
         fresh_z = core.draw_latent(self.prior, generator_key, shape)
 
-        accuracy = state.memory["accuracy"]
-        if self.gate == "current":
-            fixed = Fixed(state.params, state.stats, dict(frozen))
-            _, seen = self.discriminator_loss(state.params, fixed, voxels, z)
-            accuracy = seen.metrics["accuracy/discriminator"]
-        is_open = None if self.gate == "none" else accuracy <= self.accuracy_threshold
+        last, threshold = state.memory["accuracy"], self.accuracy_threshold
+        gates = {
+            "last": last <= threshold,
+            "current": lambda seen: seen["accuracy/discriminator"] <= threshold,
+            "none": None,
+        }
         state, d = update(
             state,
             self.discriminator_loss,
             ("discriminator",),
             voxels,
             z,
-            gate=is_open,
+            gate=gates[self.gate],
             commit=("discriminator",),
         )
-        skipped = jnp.zeros(()) if is_open is None else 1.0 - jnp.float32(is_open)
+        accuracy = d.metrics["accuracy/discriminator"]
+        judged = {"last": last, "current": accuracy, "none": 0.0}[self.gate]
+        skipped = jnp.float32(judged > threshold)
         state = state.remember(
-            accuracy=d.metrics["accuracy/discriminator"],
-            skipped=state.memory["skipped"] + skipped,
+            accuracy=accuracy, skipped=state.memory["skipped"] + skipped
         )
         state, g = update(
             state, self.generator_loss, ("generator",), fresh_z, commit=("generator",)

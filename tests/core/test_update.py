@@ -1,5 +1,7 @@
 """`core.update`: gradients, gates, committed statistics, microbatches."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -111,6 +113,24 @@ def test_a_gate_decides_about_everything(state, is_open):
     )
     assert (out.metrics["gradient_norm/fast"] > 0) == is_open
     np.testing.assert_array_equal(out.values["y"], reference.values["y"])
+
+
+@pytest.mark.parametrize("microbatches", [1, 2])
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_gate_may_depend_on_the_metrics_of_the_loss(state, is_open, microbatches):
+    options = {"commit": ("a",), "microbatches": microbatches}
+    free, reference = update(state, X, **options)
+    edge = reference.metrics["loss/fast/a"] * (1.001 if is_open else 0.999)
+    gated, out = update(state, X, gate=lambda seen: seen["a"] < edge, **options)
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    if is_open:
+        jax.tree.map(close, gated, free)
+        jax.tree.map(close, out.metrics, reference.metrics)
+    else:
+        jax.tree.map(np.testing.assert_array_equal, gated, state)
+        close(out.metrics["loss/fast"], reference.metrics["loss/fast"])
+        assert out.metrics["gradient_norm/fast"] == 0
+    jax.tree.map(close, out.values, reference.values)
 
 
 def test_a_closed_gate_skips_the_backward_pass(state):

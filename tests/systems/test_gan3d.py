@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import hlo
 from jaxgan import core, losses, ops
 from jaxgan.core import UserError
 from jaxgan.data import make_task
@@ -116,6 +117,20 @@ def test_other_gates(gate):
     state, batch, step = start(system)
     _, metrics = step(state, {}, batch, jax.random.key(1))
     assert metrics["skipped/discriminator"] == (1.0 if gate == "current" else 0.0)
+
+
+def test_a_gate_by_the_batch_s_own_accuracy_costs_no_second_look_at_it():
+    """Systems of equal flops, gates open; and equal moves where both are open."""
+    state, batch, _ = start(TINY)
+    arguments = state, {}, batch, jax.random.key(1)
+    made = {}
+    for gate in ("last", "current"):
+        system = dataclasses.replace(TINY, gate=gate, accuracy_threshold=1.0)
+        step = jax.jit(system.step).lower(*arguments).compile()
+        made[gate] = hlo.flops(step), step(*arguments)
+    assert made["current"][0] == made["last"][0] > 0
+    for a, b in zip(*(jax.tree.leaves(x[1]) for x in made.values()), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_check_04_accuracy():
