@@ -189,7 +189,7 @@ def draw_grid(columns: Mapping[str, np.ndarray]) -> Image.Image:
     """A picture with a caption above every column.
 
     Args:
-      columns: `{caption: [n, h, w, c] in [-1, 1]}`, 1 or 3 channels; smaller pictures
+      columns: `{caption: [n, h, w, c] in [-1, 1]}`, see `to_bytes`; smaller pictures
         are enlarged to the size of the largest without smoothing.
     """
     images = {name: np.asarray(x, np.float32) for name, x in columns.items()}
@@ -223,9 +223,12 @@ def _fit(text: str, width: int, font: Any) -> str:
 
 
 def to_bytes(images: np.ndarray) -> np.ndarray:
-    """`[n, h, w, 1 or 3]` in [-1, 1] as uint8 RGB."""
+    """`[n, h, w, c]` in [-1, 1] as uint8 RGB; of 2, 4 and more channels the first 3."""
     if images.shape[-1] == 1:
         images = np.repeat(images, 3, axis=-1)
+    images = images[..., :3]
+    missing = 3 - images.shape[-1]
+    images = np.pad(images, [(0, 0)] * 3 + [(0, missing)], constant_values=-1.0)
     scaled = np.clip((images + 1.0) * 127.5, 0.0, 255.0)
     return np.nan_to_num(np.rint(scaled)).astype(np.uint8)
 

@@ -90,6 +90,13 @@ def test_values_outside_the_range_are_clipped():
     )
 
 
+@pytest.mark.parametrize(("channels", "seen"), [(2, (0, 255, 0)), (5, (0, 255, 128))])
+def test_a_grid_shows_the_first_three_channels_of_any_number(channels, seen):
+    image = np.array([-1.0, 1.0, 0.0, 1.0, 1.0], np.float32)[:channels]
+    picture = writer.draw_grid({"input": np.tile(image, (1, 64, 64, 1))})
+    assert picture.getpixel((5, picture.height // 2)) == seen
+
+
 def test_tensorboard_reads_what_is_written(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
