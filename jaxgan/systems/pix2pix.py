@@ -110,6 +110,11 @@ class Pix2Pix:
             num_downs=self.num_downs,
             patch_layers=self.num_layers if self.discriminator == "patch" else 0,
         )
+        if any(not 0 < layer < self.depth for layer in self.dropout_layers or ()):
+            raise core.UserError(
+                f"system.dropout_layers = {self.dropout_layers}: the decoder's layers "
+                f"that can have dropout are 1 to {self.depth - 1}"
+            )
 
     @property
     def depth(self) -> int:

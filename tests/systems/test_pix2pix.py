@@ -172,6 +172,12 @@ def test_the_official_dropout_drops_layers_two_to_four_at_256_px():
     assert lua.networks()["generator"].dropout_layers == (1, 2, 3)
 
 
+@pytest.mark.parametrize("layers", [(0, 1), (5,)], ids=str)
+def test_dropout_of_a_layer_that_is_not_there_is_refused(layers):
+    with pytest.raises(core.UserError, match="dropout_layers .* are 1 to 4"):
+        dataclasses.replace(TINY, dropout_layers=layers)
+
+
 def test_the_resnet_drops_in_its_blocks_unless_no_layer_is_to_drop():
     system = cases.build("pix2pix", "tiny_resnet")
     assert system.networks()["generator"].dropout
