@@ -21,6 +21,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 from absl import flags
 
 from jaxgan import command, config_files, devices
@@ -90,7 +91,15 @@ def main(argv: Sequence[str]) -> None:
     path = FLAGS.output if FLAGS.write else None
     if path:
         rows.require(path)  # refused now, not when all is computed
-    about, figures = (_run if FLAGS.workdir else _folders)([*short, *overrides])
+    try:
+        about, figures = (_run if FLAGS.workdir else _folders)([*short, *overrides])
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UserError(
+            "the device is out of memory: lower --config.evaluation.batch_size, or "
+            "evaluate on the host with --device=cpu"
+        ) from error
     print(rows.table(figures))
     if FLAGS.write and FLAGS.workdir:
         path = path or f"{FLAGS.workdir}/evaluation.jsonl"

@@ -101,7 +101,7 @@ MISTAKES = [
     Mistake("own config", "train --config={files}/dict.py --workdir={out}/run",
             "get_config returned a dict", "return an ml_collections.ConfigDict"),
     Mistake("own config", "train --config={files}/nameless.py --workdir={out}/run",
-            "unknown system ''", "known: cyclegan"),
+            "config.name is not set", "name a system, one of cyclegan"),
     # Data.
     Mistake("missing folder", f"{DCGAN} {OWN}folder:{{files}}/pictuers",
             "/pictuers: there is no such folder", "did you mean 'pictures'"),

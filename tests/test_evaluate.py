@@ -2,13 +2,14 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxgan import evaluate, train
 from jaxgan.core.errors import UserError
-from jaxgan.evaluation import feature_network
+from jaxgan.evaluation import feature_network, protocols
 from jaxgan.evaluation.protocols.setting import STATIC_KEY
 from tests.evaluation import stubs
 from tests.evaluation.stubs import noise
@@ -144,6 +145,15 @@ def test_mistakes_are_one_line(run, flags, message, monkeypatch):
     with pytest.raises(UserError, match=message) as raised:
         call(*(flag.replace("RUN", str(run)) for flag in flags))
     assert "\n" not in str(raised.value)
+
+
+def test_lack_of_memory_names_what_helps(run, monkeypatch):
+    def evaluate_(*_, **__):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    monkeypatch.setattr(protocols, "evaluate", evaluate_)
+    with pytest.raises(UserError, match="lower --config.evaluation.batch_size"):
+        call(f"--workdir={run}")
 
 
 def test_training_asks_for_the_weights_of_its_evaluation_first(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import glob
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ def require(options: Options, pretrained: Mapping[str, Any]) -> None:
     """Makes sure that `load` will find what it needs, without loading it.
 
     Raises:
-      UserError: as `load`, and if the folder of `write_reference` is missing.
+      UserError: as `load`, and if `reference` or the folder of `write_reference` is
+        missing.
     """
     if options.features == "none":
         return
@@ -73,6 +75,13 @@ def require(options: Options, pretrained: Mapping[str, Any]) -> None:
         loading.require(name, source, network=_INCEPTION)
     except UserError as error:
         raise UserError(f"FID and KID: {error}") from error
+    path = options.reference
+    if path:
+        whole = Path(path)  # where there are two reference sets, x_a.npz and x_b.npz
+        if not any(whole.parent.glob(f"{glob.escape(whole.stem)}*{whole.suffix}")):
+            raise UserError(
+                f"FID statistics {path} not found: make them with --write_reference"
+            )
     path = options.write_reference
     if path and not Path(path).parent.is_dir():
         raise UserError(f"evaluation.write_reference={path}: there is no such folder")

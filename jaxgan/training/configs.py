@@ -161,8 +161,10 @@ def build_system(config: Mapping[str, Any], cls: type | None = None) -> System:
       UserError: for an unknown system or field, with the nearest one, and for a value
         that the system refuses.
     """
-    if cls is None:
-        cls = registry.get(str(config.get("name", "")))
+    if cls is None and not config.get("name"):
+        known = ", ".join(registry.SYSTEMS)
+        raise UserError(f"config.name is not set: name a system, one of {known}")
+    cls = registry.get(config["name"]) if cls is None else cls
     values = plain(config.get("system", {}))
     fields = {f.name: f for f in dataclasses.fields(cls)}
     for key in values:

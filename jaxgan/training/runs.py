@@ -84,10 +84,27 @@ def record_start(workdir: epath.Path, config: Mapping[str, Any], step: int) -> N
         **configs.changeable(config),
         "versions": {name: _version(name) for name in VERSIONS},
     }
+    if step == 0:
+        _tell_of_new_config(workdir, config)
     path = workdir / "starts.jsonl"
     rows = [*read_rows(path), row]
     replace_text(path, "".join(json.dumps(r) + "\n" for r in rows))
     replace_text(workdir / "config.json", configs.to_json(config))
+
+
+def _tell_of_new_config(workdir: epath.Path, config: Mapping[str, Any]) -> None:
+    """Says that a start which saved nothing is not gone on with; see
+    `_check_same_run`."""
+    with contextlib.suppress(UserError):  # there is no old config, or none to read
+        changed = configs.differences(read_config(workdir), config)
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        if changed:
+            logging.warning(
+                "%s holds no checkpoint: starting anew with another config: %s%s",
+                workdir,
+                ", ".join(changed[:3]),
+                more,
+            )
 
 
 def read_config(workdir: epath.PathLike) -> dict[str, Any]:
@@ -323,14 +340,6 @@ def _check_same_run(path: epath.Path, config: Mapping[str, Any]) -> None:
             )
         return
     if not checkpoint.committed(path / "checkpoints"):
-        with contextlib.suppress(UserError):  # whatever it held, it is written anew
-            changed = configs.differences(read_config(path), config)
-            if changed:
-                logging.warning(
-                    "%s holds no checkpoint: starting anew with another config: %s",
-                    path,
-                    ", ".join(changed),
-                )
         return
     old = read_config(path)
     if old.get("name") != config.get("name"):
