@@ -141,6 +141,13 @@ def test_images_of_the_smaller_domain_count_once(network):
         assert row[f"fid/clean/{name}/copy_of_input"] == pytest.approx(fid, rel=1e-5)
 
 
+def test_a_limit_holds_for_each_domain_by_itself():
+    sources = (from_arrays(image=A), from_arrays(image=noise(2, 4, 16, 16, 3)))
+    given = config("cyclegan", sources, "unpaired", num_examples=5)
+    row = judge(stubs.cycler(lambda image: image * 0.5), given)
+    assert row["num_samples"] == 5 and row["l1/cycle_b/num_samples"] == 4
+
+
 # Label maps
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))

@@ -84,7 +84,9 @@ class Setting:
         limit = self.options.num_examples if limit is None else limit
         return min(limit or task.num_examples, task.num_examples)
 
-    def batches(self, task: Task, count: int | None = None) -> Iterator[Rows]:
+    def batches(
+        self, task: Task, count: int | None = None, total: int | None = None
+    ) -> Iterator[Rows]:
         """Examples spread evenly over the task, in order, all batches of one size.
 
         What preprocessing draws belongs to the example, whatever its batch.
@@ -92,12 +94,14 @@ class Setting:
         Args:
           task: whose examples.
           count: how many; None is `count(task)`.
+          total: of how many, from the first; None is all of the task's.
         """
         count = self.count(task) if count is None else count
+        total = task.num_examples if total is None else total
         prepare = self._preprocess(task)
         for start in range(0, count, self.batch_size):
             rows = np.arange(start, start + self.batch_size)
-            index = spread(np.minimum(rows, count - 1), count, task.num_examples)
+            index = spread(np.minimum(rows, count - 1), count, total)
             batch = prepare(task.examples(index), index)
             yield Rows(batch, (rows < count).astype(np.float32), index)
 

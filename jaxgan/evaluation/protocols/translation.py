@@ -59,8 +59,8 @@ def unpaired(setting: Setting) -> dict[str, float]:
 
     Where example i shows the same scene in both domains (`evaluation.paired`), the
     truth is known and each translation is held against it, beside a copy of the input.
-    The mean training image stands beside the cycles. The smaller domain is not counted
-    twice.
+    The mean training image stands beside the cycles. `evaluation.num_examples` limits
+    each domain by itself.
 
     Returns:
       `l1/cycle_a`, `l1/cycle_b`; with a truth `l1/a_to_b`, `l1/a_to_b/copy_of_input`
@@ -78,11 +78,11 @@ def unpaired(setting: Setting) -> dict[str, float]:
         f"/{start}_to_{end}": label_maps.start(setting, start, end, is_paired)
         for start, end in (("a", "b"), ("b", "a"))
     }
-    for batch, weight, index in setting.batches(task):
-        for start, end in (("a", "b"), ("b", "a")):
-            # The index goes on where the smaller domain has ended.
-            own = weight * (index < lengths[start])
-            real, name = batch[start], f"/{start}_to_{end}"
+    for start, end in (("a", "b"), ("b", "a")):
+        name, length = f"/{start}_to_{end}", lengths[start]
+        count = min(setting.count(task), length)
+        for batch, weight, index in setting.batches(task, count, length):
+            real = batch[start]
             out = runs[start]({"image": real}, index)
             mean = jnp.broadcast_to(means[start], real.shape)
             values = {
@@ -91,13 +91,14 @@ def unpaired(setting: Setting) -> dict[str, float]:
             }
             fake = out["translation"]
             gathered = {name: fake, f"{name}/copy_of_input": real}
-            sets = image_sets.update(sets, gathered, own)
+            sets = image_sets.update(sets, gathered, weight)
             if is_paired:
-                values |= compare(fake, batch[end], name)
-                values |= compare(real, batch[end], f"{name}/copy_of_input")
+                truth = batch[end]
+                values |= compare(fake, truth, name)
+                values |= compare(real, truth, f"{name}/copy_of_input")
                 shown = {"": fake, "/copy_of_input": real}
-                maps[name] = label_maps.update(maps[name], shown, real, batch[end], own)
-            acc = per_image.update(acc, values, own)
+                maps[name] = label_maps.update(maps[name], shown, real, truth, weight)
+            acc = per_image.update(acc, values, weight)
     # The inputs of one direction are the real images that the other is held against.
     real = {"a": "/a_to_b/copy_of_input", "b": "/b_to_a/copy_of_input"}
     sets = image_sets.alias(sets, real)
