@@ -4,7 +4,8 @@
     jaxgan train --config=pix2pix:facades --workdir=runs/facades \
         --config.data.source=folder:/data/facades
 
-The published runs use batch 1 and take hours on a GPU; `demo` takes minutes on a CPU.
+The published runs use batch 1 or 4 and take hours to days on a GPU; `demo` takes
+minutes on a CPU.
 """
 
 from ml_collections import ConfigDict

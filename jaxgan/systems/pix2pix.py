@@ -13,10 +13,10 @@ Noise enters by dropout in the decoder alone, in training and, as in the paper, 
 
 Differences, where the two official codes disagree, follow the PyTorch one: logits
 instead of a sigmoid, the generator is judged by the updated discriminator, dropout in
-decoder layers 2 to 4, no bias before batch norm. The references train with batch 1,
-where batch norm computes the statistics of one image: `norm_groups` 0 keeps that at
-any batch size. Running statistics of the discriminator are committed in its own update
-only.
+decoder layers 2 to 4, no bias before batch norm, a rate that decays in the second half
+(the paper's is constant: `decay_steps` 0). The references train with batch 1, where
+batch norm computes the statistics of one image: `norm_groups` 0 keeps that at any batch
+size. Running statistics of the discriminator are committed in its own update only.
 """
 
 from __future__ import annotations
