@@ -110,7 +110,7 @@ def test_two_folders_without_a_run(folders, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.picked
-def test_metrics_check_10_random_inception_features_only_with_leave(folders, tmp_path, capsys):
+def test_metrics_check_10_random_features_only_with_leave(folders, tmp_path, capsys):
     features = ("--features=inception", "--inception=random")
     with pytest.raises(UserError, match="--allow_random_features"):
         call(*folders, *features)
