@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import jax
 from absl import flags
@@ -62,14 +63,19 @@ def prepare(values: flags.FlagValues) -> None:
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     if values.device == "cpu":
         jax.config.update("jax_platforms", "cpu")
+    given = (values.coordinator_address, values.num_processes, values.process_id)
     if values.distributed:
-        _join(values)
+        _join(*given)
+    elif given != (None, None, None):
+        raise UserError(
+            "--coordinator_address, --num_processes and --process_id are for several "
+            "processes: pass --distributed too"
+        )
     if values.device not in ("auto", "cpu"):
         _require(values.device)
 
 
-def _join(values: flags.FlagValues) -> None:
-    given = (values.coordinator_address, values.num_processes, values.process_id)
+def _join(*given: Any) -> None:
     if any(v is not None for v in given) and None in given:
         raise UserError(
             "--coordinator_address, --num_processes and --process_id belong together: "

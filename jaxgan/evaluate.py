@@ -80,6 +80,11 @@ def main(argv: Sequence[str]) -> None:
             "give either --workdir, the run's directory, or --images_a, a folder; see "
             "jaxgan evaluate --help"
         )
+    if FLAGS.workdir and FLAGS.images_b:
+        raise UserError(
+            "--images_b goes with --images_a; a run is held against its own data, or "
+            "against --source"
+        )
     given = {key: FLAGS[flag].value for flag, key in _KEYS.items()}
     if FLAGS.allow_random_features:
         given["evaluation.allow_random_features"] = True

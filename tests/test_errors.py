@@ -158,6 +158,8 @@ MISTAKES = [
             "batch_size 8 cannot be divided over 3 devices", "choose 6 or 9"),
     Mistake("too many devices", PIX2PIX.replace("data=1", "data=30"),
             "30", "devices.data"),
+    Mistake("one of several processes", f"{PIX2PIX} --num_processes=2",
+            "--num_processes and --process_id are for several", "pass --distributed"),
     Mistake("GPU asked for and absent", f"{PIX2PIX} --device=gpu",
             "--device=gpu: no such device here", "or pass --device=auto"),
     # Pretrained networks: the first stage needs none, and is not begun.
@@ -182,7 +184,7 @@ MISTAKES = [
             "/run holds a run of 'dcgan', not of 'pix2pix'", "choose another"),
     Mistake("run of another config",
             f"{DCGAN} --workdir={{files}}/run --config.system.z_dim=9",
-            "system.z_dim (was 8, now 9)", "choose another --workdir, or the old"),
+            "system.z_dim (was 8, now 9)", "choose the old values, or another --w"),
     Mistake("config damaged", f"{DCGAN} --workdir={{files}}/damaged",
             "damaged/config.json is damaged", "restore it, or choose another"),
     Mistake("config damaged", f"{GENERATE} --workdir={{files}}/list",
@@ -270,6 +272,8 @@ MISTAKES = [
     # Evaluate.
     Mistake("neither run nor folder", "evaluate",
             "give either --workdir", "or --images_a"),
+    Mistake("run and folder", f"{EVALUATE} --images_b={{files}}/pictures",
+            "--images_b goes with --images_a", "or against --source"),
     Mistake("nothing saved yet", "evaluate --workdir={files}/unsaved",
             "no checkpoint in {files}/unsaved", "has that run saved one yet?"),
     Mistake("impossible value", f"{EVALUATE} --config.evaluation.num_examples=-1",

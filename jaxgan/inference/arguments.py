@@ -150,7 +150,7 @@ def _from_files(
     declared = mode.inputs[field]
     item = item_of(declared)
     if isinstance(item, core.Voxels):
-        found = user_files.find(text, grids.SUFFIXES, flag, reader.leave_out)
+        found = user_files.find(text, grids.SUFFIXES, flag, reader.leave_out, "shapes")
         source = inputs.shapes(field, item, found, reader.say)
     else:
         found = user_files.find(text, SUFFIXES, flag, reader.leave_out)
@@ -252,7 +252,7 @@ def _values(
 
 def _array(field: str, text: str) -> np.ndarray:
     """The array in a `.npy` file, or that of the input's name in an `.npz`."""
-    found = user_files.find(text, ARRAY_SUFFIXES, field)
+    found = user_files.find(text, ARRAY_SUFFIXES, field, what="arrays")
     first, *others = found.names
     if others:
         raise core.UserError(

@@ -19,7 +19,11 @@ _LYING = (5, 6, 7, 8)
 
 
 def find(
-    path: str, suffixes: Sequence[str], flag: str, leave_out: Path | None = None
+    path: str,
+    suffixes: Sequence[str],
+    flag: str,
+    leave_out: Path | None = None,
+    what: str = "images",
 ) -> Files:
     """Lists the files of `--<flag>=<path>`.
 
@@ -29,6 +33,7 @@ def find(
       suffixes: those that are wanted.
       flag: for messages.
       leave_out: a folder of results that may lie inside.
+      what: they are, for messages.
 
     Raises:
       UserError: if it is missing or holds no such file.
@@ -36,7 +41,7 @@ def find(
     archive = path.partition("!/")[0]
     if archive.lower().endswith(".zip"):
         _require(Path(archive).expanduser(), flag)
-        return open_files("zip", path, suffixes)
+        return open_files("zip", path, suffixes, what)
     root = Path(path).expanduser()
     _require(root, flag)
     if root.is_file():
@@ -46,7 +51,7 @@ def find(
                 f"{', '.join(suffixes)}"
             )
         return Files(path, (root.name,), lambda _: root.read_bytes())
-    files = dataclasses.replace(open_files("folder", path, suffixes), name=path)
+    files = dataclasses.replace(open_files("folder", path, suffixes, what), name=path)
     root = root.resolve()
     if leave_out is not None and leave_out.is_relative_to(root):
         inner = leave_out.relative_to(root).as_posix() + "/"

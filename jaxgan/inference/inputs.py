@@ -347,13 +347,14 @@ def shapes(
             count = len(read_grids(files, name, spec.resolution))
         except Unusable as error:
             problems.append(str(error))
-            say(f"{error}; skipped")
             continue
         entries += [(name, row) for row in range(count)]
         stem = PurePosixPath(name).with_suffix("").as_posix()
         names += [name] if count == 1 else [f"{stem}/{i:04d}" for i in range(count)]
     if not entries:
-        raise core.UserError(f"--{field}={files.name}: {problems[0]}")
+        raise core.UserError(f"--{field}={files.name}: {problems[0]}; give others")
+    for problem in problems:
+        say(f"{problem}; skipped")
     return Shapes(field, spec, files, tuple(entries), tuple(names))
 
 

@@ -310,11 +310,15 @@ class _Trainer:
         step, term = (int(x) for x in jax.device_get(health))
         if step >= 0:
             saved = self.checkpoints.latest()
-            kept = "no checkpoint yet" if saved is None else f"checkpoint {saved}"
+            kept = (
+                "nothing was saved yet"
+                if saved is None
+                else f"the last finite state is checkpoint {saved}"
+            )
             raise UserError(
                 f"{terms(metrics)[term]} is not finite at step {step} (stage "
-                f"{leg.stage.name!r}); the last finite state is {kept}: lower the "
-                "learning rate, or set dtype=float32"
+                f"{leg.stage.name!r}); {kept}: lower the learning rate, or set "
+                "dtype=float32"
             )
 
     def _evaluate(

@@ -351,7 +351,8 @@ def _check_same_run(path: epath.Path, config: Mapping[str, Any]) -> None:
     if different:
         raise UserError(
             f"{path} holds a run with another config: {', '.join(different)}; choose "
-            "another --workdir, or the old values"
+            f"the old values, or another --workdir (--init_from={path} starts it from "
+            "the networks in this one)"
         )
 
 

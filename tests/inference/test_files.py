@@ -65,6 +65,8 @@ def test_what_cannot_be_input_is_named(photos, tmp_path, path, message):
     with pytest.raises(UserError, match=message) as raised:
         files.find(str(tmp_path / path), SUFFIXES, "input")
     assert "\n" not in str(raised.value)
+    with pytest.raises(UserError, match="there are no shapes in it; looked.* .npz"):
+        files.find(str(tmp_path / "nothing"), (".npz",), "input", what="shapes")
 
 
 def test_results_keep_apart_what_differs_in_its_suffix_alone():

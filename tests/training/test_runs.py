@@ -114,7 +114,7 @@ def test_another_system_is_refused(trained):
 def test_what_saved_nothing_may_be_started_again_with_another_config(tmp_path, caplog):
     """As the messages of a NaN and of lacking memory advise: nothing is lost."""
     fails = toy.config(system__explode_at=1, system__warmup_steps=0)
-    with pytest.raises(UserError, match="not finite at step 1 .*no checkpoint yet"):
+    with pytest.raises(UserError, match="not finite at step 1 .*nothing was saved"):
         start(tmp_path, fails)
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples" / "step_00000099.png").write_bytes(b"of the first start")
