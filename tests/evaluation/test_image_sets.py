@@ -60,6 +60,7 @@ def test_statistics_from_a_file_stand_for_the_reference_images(tmp_path):
     acc_known = ImageSets(feature_network(), 5, known)
     # Images of a known set are not looked at.
     acc_known = image_sets.update(acc_known, {"": X, "reference": X})
+    assert acc_known.rows.keys() == {""}
     row = image_sets.result(acc_known, "reference")
     full = image_sets.result(acc, "reference")
     assert row["fid/clean"] == pytest.approx(full["fid/clean"], rel=1e-9)

@@ -80,6 +80,17 @@ def test_figures_do_not_depend_on_the_batch_size():
     assert rows[0]["l1"] != rows[0]["l1/copy_of_input"]
 
 
+def test_what_examples_draw_is_their_own():
+    system = stubs.translator(lambda x, key: jax.random.normal(key, x.shape))
+    where = setting.Setting(system, {}, {}, {}, lambda split: None)
+    run, images = where.run("translate"), jnp.zeros((4, 8, 8, 3))
+    noise = run({"image": images}, np.array([0, 1, 2, 1]))["image"]
+    np.testing.assert_array_equal(noise[1], noise[3])
+    assert np.abs(noise[0] - noise[1]).mean() > 0.5
+    again = run({"image": images[:2]}, np.array([2, 0]))["image"]
+    np.testing.assert_allclose(again, noise[np.array([2, 0])], rtol=1e-6)
+
+
 def test_some_examples_are_spread_over_all_of_them():
     bright = np.repeat(np.arange(10, dtype=np.uint8) * 20, 16 * 16 * 3)
     b = bright.reshape(A.shape)
@@ -226,6 +237,7 @@ def test_the_parzen_estimate_of_one_image_is_the_gaussian_around_it():
     given = config("gan", from_arrays(image=GREY), "images", 0.2, num_samples=8)
     row = judge(stubs.generator(lambda z: z[:, :1, None, None] * 0 + grey(0.5)), given)
     assert row["parzen/num_samples"] == 8 and row["parzen/num_test"] == 12
+    assert row["parzen/training_images/num_samples"] == 8  # as many, for fairness
     held_out = held_out_images(given) / 255.0
     squares = np.square(held_out - 0.75).sum(axis=(1, 2, 3))
     best = -np.inf
