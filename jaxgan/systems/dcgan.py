@@ -271,7 +271,12 @@ class DCGAN:
         concept = core.Set(latent, minimum=3, help="latents that show it")
         concepts = dict.fromkeys(("plus", "minus", "base"), concept)
         side = core.Set(latent, minimum=4)
-        steps = core.Int(8, low=2)
+        steps = core.Int(8, low=2, help="intervals between neighbours")
+        sides = core.Int(8, low=2, help="images to each side of z")
+        around = {
+            "noise": core.Float(0.25, low=0.0, help="a of U(-a, a)"),
+            "count": core.Int(8, low=1, help="neighbours: the result plus noise"),
+        }
         path = core.Choice(core.PATHS, "linear", "slerp suits a normal prior")
         statistics = core.Choice(
             ("running", "batch"), self._statistics(), "of the norm"
@@ -294,14 +299,14 @@ class DCGAN:
             ),
             "arithmetic": Mode(
                 self.arithmetic,
-                {**concepts, **label, "noise": core.Float(0.25), "count": core.Int(8)},
+                {**concepts, **label, **around},
                 {"image": image, "neighbours": core.Set(image), "z": latent},
                 generator,
                 help="mean(plus) - mean(minus) + mean(base) (figure 7)",
             ),
             "turn_vector": Mode(
                 self.turn_vector,
-                {"z": latent, "left": side, "right": side, **label, "steps": steps},
+                {"z": latent, "left": side, "right": side, **label, "steps": sides},
                 images,
                 generator,
                 help="walk along mean(right) - mean(left) from any z (figure 8)",
@@ -349,7 +354,7 @@ class DCGAN:
         if networks.LINEAGES[self.lineage].fully_convolutional:
             modes["canvas"] = Mode(
                 self.canvas,
-                {"z": core.Set(latent, 4, help="row by row"), "columns": core.Int(2)},
+                {"z": core.Set(latent, 4, "row by row"), "columns": core.Int(2, low=1)},
                 {"image": core.Image(self.channels)},
                 generator,
                 help="one larger image of a grid of latents",
