@@ -50,7 +50,7 @@ flags.DEFINE_integer("repetitions", 5, "timed windows", 1, flag_values=FLAGS)
 flags.DEFINE_integer(
     "steps",
     0,
-    "steps a window; 0: 20, on a CPU 5, fewer where they take over 5 s",
+    "steps a window; 0: 20, on a CPU 5, fewer where they take over 3 s",
     0,
     flag_values=FLAGS,
 )
@@ -61,7 +61,7 @@ flags.DEFINE_string("output", None, report.OUTPUT_HELP, flag_values=FLAGS)
 devices.define_flags(FLAGS)
 
 WARM_UP = 3
-LONGEST_WINDOW = 5.0  # seconds, where the user does not choose its steps
+LONGEST_WINDOW = 3.0  # seconds, where the user does not choose its steps
 
 
 def main(argv: Sequence[str]) -> int:
@@ -128,14 +128,15 @@ def parts(
     Raises:
       UserError: if there is no such stage or mode.
     """
-    found = steps.names(configs.build_system(config), mode)
-    if stage is not None and mode is None:
-        if stage not in found:
-            raise core.UserError(
-                f"{config['name']} has no stage {stage!r}; it has {', '.join(found)}"
-            )
-        return [stage]
-    return found
+    system = configs.build_system(config)
+    found = steps.names(system, mode)
+    if stage is None or mode is not None:
+        return found
+    known = [s.name for s in system.stages]
+    if stage not in known:
+        there = ", ".join(known) or f"none, but modes: --mode={found[0]}"
+        raise core.UserError(f"{config['name']} has no stage {stage!r}; it has {there}")
+    return [stage]
 
 
 def attempt(

@@ -1,6 +1,7 @@
 """Every figure that a row must have, and the page of them."""
 
 import json
+import sys
 
 import jax
 import pytest
@@ -53,6 +54,17 @@ def test_a_row_compares_the_step_with_its_input(row):
     assert row["fed_ms"] > 0 and row["fed_examples_per_second"] > 0
 
 
+def test_without_data_and_tensorflow_the_step_is_measured_all_the_same(monkeypatch):
+    for module in ("tensorflow", "tensorflow_datasets"):
+        monkeypatch.setitem(sys.modules, module, None)
+    config = load("gan:tiny", "--config.data.source=tfds:mnist")
+    row = step_throughput.measure(config, "gan", 1, 1, fed_too=True)
+    assert row["ms_median"] > 0 and "fed_ms" not in row
+    assert "pip install 'jaxgan[train]'" in row["input_note"]
+    page = step_page.page([row], "command")
+    assert f"Without its own data: `gan`, gan: {row['input_note']}" in page
+
+
 def test_mfu_is_the_minimum_over_a_named_peak(monkeypatch, row):
     peak = step_throughput.peaks.Peak({"float32": 1e-6}, 1e-6, {"float32": "toy"})
     monkeypatch.setattr(step_throughput.peaks, "find", lambda kind: peak)
@@ -75,6 +87,8 @@ def test_stages_are_rows_and_a_system_without_any_has_a_mode():
     assert step_throughput.parts(inpainting, mode="colorize") == ["colorize"]
     with pytest.raises(UserError, match="no stage 'warm_up'; it has srresnet, srgan"):
         step_throughput.parts(load("srgan:tiny"), "warm_up")
+    with pytest.raises(UserError, match="it has none, but modes: --mode=inpaint"):
+        step_throughput.parts(inpainting, "train")
     with pytest.raises(UserError, match="no mode 'fly'; there are inpaint, candidates"):
         step_throughput.parts(inpainting, mode="fly")
 
