@@ -15,7 +15,6 @@ another device. See README.md beside this file.
 from __future__ import annotations
 
 import pathlib
-import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,8 +98,7 @@ def main(argv: Sequence[str]) -> int:
     overrides = command.parse(FLAGS, argv, __doc__, required=("config",))
     devices.prepare(FLAGS)
     config = config_files.load(FLAGS.config, overrides)
-    shown = shlex.join(a for a in argv[1:] if not a.startswith("--output"))
-    name = f"python -m benchmarks.input_pipeline {shown}"
+    name = report.command("input_pipeline", argv)
     rows = report.Report(FLAGS.output, lambda rows: page(rows, name))
     for part in step_throughput.parts(config):
         about = {"config": " ".join([FLAGS.config, *overrides])}

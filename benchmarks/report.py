@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import platform
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -95,6 +96,13 @@ def _processor() -> str:
         s.partition(":")[2].strip() for s in text.splitlines() if "model name" in s
     ]
     return names[0] if names else platform.machine()
+
+
+def command(name: str, argv: Sequence[str]) -> str:
+    """The line that makes these rows again, but for where things are put."""
+    paths = ("--output", "--compilation_cache")
+    shown = shlex.join(a for a in argv[1:] if not a.startswith(paths))
+    return f"python -m benchmarks.{name} {shown}"
 
 
 def about(rows: Sequence[Row], command: str) -> str:

@@ -4,12 +4,14 @@
     python -m benchmarks.step_throughput --dtype=float32,bfloat16 --output=rows.md \\
         --config=pix2pix:facades --config.training.batch_size=16 \\
         --config=cyclegan:horse2zebra
-    python -m benchmarks.step_throughput --all=demo
+    python -m benchmarks.step_throughput --all=demo \\
+        --config=semantic_inpainting:demo --config.system.num_iters=20
 
 Several --config may follow one another; overrides --config.<key>=<value> belong to the
-config before them, those before the first to all. Every stage and dtype is a row: a
-JSON line, and a line of the tables at the end. A system without stages has a row for
-its first mode, other modes on request. See README.md beside this file.
+config before them, those before the first to all. A config that is named is not taken a
+second time by --all. Every stage and dtype is a row: a JSON line, and a line of the
+tables at the end. A system without stages has a row for its first mode, other modes on
+request. See README.md beside this file.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import shlex
 import statistics
 import sys
 import tempfile
@@ -69,14 +70,15 @@ def main(argv: Sequence[str]) -> int:
     chosen, common, others = split_configs(argv[1:])
     command.parse(FLAGS, [argv[0], *others], __doc__)
     if FLAGS.all:
-        chosen = [(spec, common) for spec in all_configs(FLAGS.all)] + chosen
+        given = {spec for spec, _ in chosen}
+        rest = [spec for spec in all_configs(FLAGS.all) if spec not in given]
+        chosen = [(spec, common) for spec in rest] + chosen
     if not chosen:
         raise core.UserError(f"--config or --all is missing: {config_files.HELP}")
     if FLAGS.compilation_cache is None:  # an empty one, so that `cached` means it
         FLAGS.compilation_cache = tempfile.mkdtemp(prefix="jaxgan-compiled-")
     devices.prepare(FLAGS)
-    shown = shlex.join(a for a in argv[1:] if not a.startswith("--output"))
-    name = f"python -m benchmarks.step_throughput {shown}"
+    name = report.command("step_throughput", argv)
     rows = report.Report(FLAGS.output, lambda rows: step_page.page(rows, name))
     for spec, overrides in chosen:
         for dtype in FLAGS.dtype or [None]:

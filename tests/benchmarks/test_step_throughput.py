@@ -134,6 +134,21 @@ def test_all_is_every_config_of_a_variant():
         step_throughput.all_configs("dmeo")
 
 
+def test_a_named_config_is_not_taken_again_by_all(monkeypatch, tmp_path, own_cache):
+    def measured(config, part, *_):
+        about = step_throughput.report.machine() | {"system": config["name"]}
+        return about | {"part": part, "error": str(config["seed"])}
+
+    monkeypatch.setattr(step_throughput, "attempt", measured)
+    own = ["--config=gan:demo", "--config.seed=5", f"--output={tmp_path / 'x.md'}"]
+    assert step_throughput.main(["x", "--all=demo", *own, own_cache]) == 1
+    rows = [json.loads(line) for line in (tmp_path / "x.jsonl").open()]
+    found = [(row["config"], row["error"]) for row in rows]
+    assert "compilation_cache" not in (tmp_path / "x.md").read_text()
+    assert found[-1] == ("gan:demo --config.seed=5", "5")
+    assert ("gan3d:demo", "0") in found and ("gan:demo", "0") not in found
+
+
 def test_the_command_writes_a_page_and_its_json_lines(tmp_path, capsys, own_cache):
     output = tmp_path / "rows.md"
     arguments = ["--config=gan:tiny", ONE, "--repetitions=2", "--steps=1", "--noinput"]
