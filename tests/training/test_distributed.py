@@ -108,5 +108,5 @@ def test_a_mistake_ends_both_processes(tmp_path):
     with two_processes(workdir, "--config.devices.data=-1") as started:
         ended = wait(started, workdir)
     assert [e.code for e in ended] == [1, 1], [e.err for e in ended]
-    assert "cannot write to --workdir" in ended[0].err
+    assert "is a file: choose a directory" in ended[0].err
     assert "the first process could not open the run directory" in ended[1].err
