@@ -59,15 +59,18 @@ def _plain(
     reader: PlainReader, rows: Callable[[int], Rows], step: int
 ) -> Iterator[Raw]:
     worker = ThreadPoolExecutor(1, "jaxgan-batch")
+    ahead: collections.deque[Future[Raw]] = collections.deque()
     try:
-        ahead: collections.deque[Future[Raw]] = collections.deque()
         while True:
             while len(ahead) <= _AHEAD:
                 ahead.append(worker.submit(lambda s=step: reader.read(rows(s))))
                 step += 1
             yield ahead.popleft().result()
     finally:
-        worker.shutdown(wait=False, cancel_futures=True)
+        # One by one: `cancel_futures` fails in an interpreter that is ending.
+        for future in ahead:
+            future.cancel()
+        worker.shutdown(wait=False)
 
 
 def prefetch_to_device(
