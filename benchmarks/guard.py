@@ -17,12 +17,13 @@ some of them, so:
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import importlib.metadata
 import json
 import os
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -78,8 +79,7 @@ def main(argv: Sequence[str]) -> int:
     if not FLAGS.update and not path.is_file():
         raise core.UserError(f"{path}: nothing is recorded; run {UPDATE}")
     known = json.loads(path.read_text()) if path.is_file() else {}
-    logging.set_verbosity(logging.ERROR)  # such as: the batch is small
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with _quiet(), concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         counted = dict(zip(names, pool.map(figures, names), strict=True))
     found: dict[str, Any] = {"versions": versions(), "stages": counted}
     if FLAGS.update:
@@ -96,6 +96,17 @@ def main(argv: Sequence[str]) -> int:
     failed = sum(d.fails for d in deviations)
     print(f"guard: {len(names)} programs, deviations from the record: {failed}")
     return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings such as: the batch is small."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def chosen(only: Sequence[str]) -> list[str]:
