@@ -98,7 +98,9 @@ def test_distance_without_heads_has_the_published_probe_values(trunks, pair):
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
-def test_metrics_check_04_distance_is_symmetric_and_zero_on_equal_pictures(trunk, trunks, pair):
+def test_metrics_check_04_distance_is_symmetric_and_zero_on_equal_pictures(
+    trunk, trunks, pair
+):
     lpips, (x, y) = LPIPS(trunk), pair
     weights = LPIPSWeights(trunks[trunk], heads(trunk))
     np.testing.assert_array_equal(distances(lpips, weights, x, x), 0)
