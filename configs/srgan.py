@@ -116,22 +116,23 @@ def get_config(variant: str = "srgan_vgg54") -> ConfigDict:
     elif variant in ("x2", "x8"):
         config.system.scale = config.data.scale = int(variant[1])
     elif variant == "demo":
-        # 8 to 32 px, flat shapes and thin lines; about four minutes on two CPU cores.
+        # 8 to 32 px, flat shapes and thin lines; about three minutes on two CPU cores.
         config.data.source = "synthetic:shapes"
         config.data.fields = ("flat",)
         config.data.image_size = config.system.image_size = 32
         config.data.flip_rot = True
         config.system.num_blocks = 2
-        config.system.generator_channels = 16
+        config.system.generator_channels = 24
+        config.system.generator_init = "torch_default"
         config.system.discriminator_channels = 16
         config.system.dense_units = 128
         config.system.content = "mse"  # needs no weights
-        config.system.lambda_adversarial = 1e-2  # mse is smaller than vgg54
-        config.system.pretrain_learning_rate = 2e-3
+        config.system.lambda_adversarial = 2e-3
+        config.system.pretrain_learning_rate = 3e-3
         config.system.pretrain_schedule = "cosine"
-        config.system.pretrain_steps = 1500
-        config.system.learning_rate = 2e-4
-        config.system.decay_at = 250
+        config.system.pretrain_steps = 2000
+        config.system.learning_rate = 1e-4
+        config.system.decay_at = 300
         config.system.adversarial_steps = 500
         config.training.log_every = 50
         config.training.checkpoint_every = 500
