@@ -482,6 +482,7 @@ def quality(state, held_out) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.picked
 def test_check_11_srresnet_learns_more_than_its_input_shows(srresnet):
     state, held_out = srresnet
     image = 2.0 * held_out["lr"] - 1.0
@@ -492,6 +493,7 @@ def test_check_11_srresnet_learns_more_than_its_input_shows(srresnet):
 
 
 @pytest.mark.slow
+@pytest.mark.picked
 def test_check_12_adversarial_steps_keep_the_picture(srresnet):
     state, held_out = srresnet
     before = quality(state, held_out)
