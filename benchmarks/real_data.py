@@ -16,8 +16,21 @@ import subprocess
 import sys
 import time
 
-# name: (config, run to start from, flags of training, [flags of an evaluation, ...])
 Flags = dict[str, object]
+_CYCLEGAN_64: Flags = {
+    "data.image_size": 64,
+    "data.load_size": 72,
+    "system.image_size": 64,
+    "system.num_blocks": 6,
+    "system.generator_channels": 24,
+    "system.discriminator_channels": 32,
+    "system.constant_steps": 4000,
+    "system.decay_steps": 3500,
+    "system.epoch_steps": 1,
+    "training.evaluate_every": 2500,
+    "training.sample_every": 1500,
+}
+# name: (config, run to start from, flags of training, [flags of an evaluation, ...])
 RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
     "gan_mnist": (
         "gan:mnist",
@@ -57,17 +70,7 @@ RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
         None,
         {
             "data.source": "zip:{data}/monet2photo/monet2photo.zip",
-            "data.image_size": 64,
-            "data.load_size": 72,
-            "system.image_size": 64,
-            "system.num_blocks": 6,
-            "system.generator_channels": 24,
-            "system.discriminator_channels": 32,
-            "system.constant_steps": 4000,
-            "system.decay_steps": 3500,
-            "system.epoch_steps": 1,
-            "training.evaluate_every": 2500,
-            "training.sample_every": 1500,
+            **_CYCLEGAN_64,
         },
         [{}],
     ),
@@ -79,20 +82,10 @@ RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
             "data.folders": ("image", "label"),
             "data.palette_b": 12,
             "data.disjoint": True,
-            "data.image_size": 64,
-            "data.load_size": 72,
-            "system.image_size": 64,
-            "system.num_blocks": 6,
-            "system.generator_channels": 24,
-            "system.discriminator_channels": 32,
-            "system.constant_steps": 4000,
-            "system.decay_steps": 3500,
-            "system.epoch_steps": 1,
+            **_CYCLEGAN_64,
             "evaluation.paired": True,
             "evaluation.palette": "data",
             "evaluation.labels_in": "b",
-            "training.evaluate_every": 2500,
-            "training.sample_every": 1500,
         },
         [{}],
     ),

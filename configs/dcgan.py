@@ -16,6 +16,24 @@ labels; table 1 judges the features of `imagenet32` on CIFAR-10 (some 20 GB of m
 
 from ml_collections import ConfigDict
 
+PORTS = {  # how the two ports depart from the paper's own code
+    "tf": {
+        "lineage": "tf",
+        "generator_channels": 64,
+        "discriminator_channels": 64,
+        "g_steps": 2,
+        "reuse_noise": True,
+        "l2": 0.0,
+    },
+    "torch": {
+        "lineage": "torch",
+        "generator_channels": 64,
+        "discriminator_channels": 64,
+        "prior": "normal",
+        "reuse_noise": True,
+        "l2": 0.0,
+    },
+}
 STRUCTURES = {  # structural variants, at the size that tests use
     "tiny_torch": {"lineage": "torch", "prior": "normal", "reuse_noise": True},
     "tiny_tf": {"lineage": "tf", "g_steps": 2, "reuse_noise": True, "l2": 0.0},
@@ -104,36 +122,21 @@ def get_config(variant: str = "faces") -> ConfigDict:
         config.data.resize = "cover"  # the short side to 96, a random window
         config.data.load_size = 96
         config.data.flip = True
-        config.system.lineage = "torch"
-        config.system.generator_channels = 64
-        config.system.discriminator_channels = 64
-        config.system.prior = "normal"
-        config.system.reuse_noise = True
-        config.system.l2 = 0.0
+        config.system.update(PORTS["torch"])
         config.system.constant_steps = 236_955
         config.training.batch_size = 64
     elif variant == "celeba":  # the TensorFlow port, for semantic inpainting
         config.data.source = "tfds:celeb_a"
         config.data.box = 108
         config.data.flip = True
-        config.system.lineage = "tf"
-        config.system.generator_channels = 64
-        config.system.discriminator_channels = 64
-        config.system.g_steps = 2
-        config.system.reuse_noise = True
-        config.system.l2 = 0.0
+        config.system.update(PORTS["tf"])
         config.system.constant_steps = 63_575
         config.training.batch_size = 64
     elif variant == "celeba_torch":  # the co-author's port and his crop
         config.data.source = "tfds:celeb_a"
         config.data.box = (40, 30, 138, 138)
         config.data.flip = True
-        config.system.lineage = "torch"
-        config.system.generator_channels = 64
-        config.system.discriminator_channels = 64
-        config.system.prior = "normal"
-        config.system.reuse_noise = True
-        config.system.l2 = 0.0
+        config.system.update(PORTS["torch"])
         config.system.constant_steps = 63_575
         config.training.batch_size = 64
     elif variant in ("svhn64", "cars"):  # as `celeba`, for semantic inpainting
@@ -141,12 +144,7 @@ def get_config(variant: str = "faces") -> ConfigDict:
         # Stanford Cars cut to the given boxes beforehand: the pipeline knows no boxes.
         config.data.source = "tfds:svhn_cropped" if digits else "folder:data/cars"
         config.data.flip = not digits
-        config.system.lineage = "tf"
-        config.system.generator_channels = 64
-        config.system.discriminator_channels = 64
-        config.system.g_steps = 2
-        config.system.reuse_noise = True
-        config.system.l2 = 0.0
+        config.system.update(PORTS["tf"])
         config.system.constant_steps = 28_600 if digits else 3_175  # 25 epochs
         config.training.batch_size = 64
     elif variant == "svhn":
