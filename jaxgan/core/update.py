@@ -195,9 +195,9 @@ def update(
         return grads, mean(total), Out(metrics, {n: stats[n] for n in commit}, values)
 
     def applied(state: TrainState, grads, total, out) -> tuple[TrainState, Out]:
-        state, applied = apply_gradients(state, optimizers, players, grads)
+        state, told = apply_gradients(state, optimizers, players, grads)
         state = state.replace(stats={**state.stats, **out.stats})
-        return state, out._replace(metrics=_named(label, total, out.metrics) | applied)
+        return state, out._replace(metrics=_named(label, total, out.metrics) | told)
 
     def skipped(state: TrainState, total, out) -> tuple[TrainState, Out]:
         out = out._replace(stats={n: state.stats[n] for n in commit})
