@@ -21,11 +21,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 from absl import flags
 
 from jaxgan import command, config_files, devices
-from jaxgan.core.errors import UserError
+from jaxgan.core.errors import UserError, out_of_memory
 
 FLAGS = flags.FlagValues()
 _SPLITS = ["test", "validation", "train"]
@@ -96,15 +95,11 @@ def main(argv: Sequence[str]) -> None:
     path = FLAGS.output if FLAGS.write else None
     if path:
         rows.require(path)  # refused now, not when all is computed
-    try:
+    with out_of_memory(
+        "the device is out of memory: lower --config.evaluation.batch_size, or "
+        "evaluate on the host with --device=cpu"
+    ):
         about, figures = (_run if FLAGS.workdir else _folders)([*short, *overrides])
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        raise UserError(
-            "the device is out of memory: lower --config.evaluation.batch_size, or "
-            "evaluate on the host with --device=cpu"
-        ) from error
     print(rows.table(figures))
     if FLAGS.write and FLAGS.workdir:
         path = path or f"{FLAGS.workdir}/evaluation.jsonl"

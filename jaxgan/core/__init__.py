@@ -3,7 +3,7 @@
 from jaxgan.core.checks import check_fields, check_size
 from jaxgan.core.dtypes import compute_dtype
 from jaxgan.core.ema import ema_update
-from jaxgan.core.errors import UserError, did_you_mean, one_of
+from jaxgan.core.errors import UserError, did_you_mean, one_of, out_of_memory
 from jaxgan.core.latent import (
     PATHS,
     PRIORS,
@@ -92,6 +92,7 @@ __all__ = [
     "interpolate_latent",
     "linear_decay",
     "one_of",
+    "out_of_memory",
     "optimize_latent",
     "player",
     "predict",

@@ -1,7 +1,10 @@
 """The one exception for everything that a user can put right."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+import jax
 
 
 class UserError(Exception):
@@ -10,6 +13,25 @@ class UserError(Exception):
     The message is one line: it names the thing that is wrong and says what to do. The
     command line prints it without a traceback and exits with 1.
     """
+
+
+@contextlib.contextmanager
+def out_of_memory(message: str) -> Iterator[None]:
+    """Says in one line what can be done when a device's memory is full.
+
+    Args:
+      message: the line; `{reason}` in it becomes the device's own words.
+
+    Raises:
+      UserError: instead of the runtime's error; other errors pass.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        reason = str(error).splitlines()[0].removeprefix("RESOURCE_EXHAUSTED: ")
+        raise UserError(message.format(reason=reason[:120])) from error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

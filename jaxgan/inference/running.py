@@ -294,19 +294,14 @@ def _start(
             values = [sizes.pad(v, shape[-3:-1]) for v in values]
         arrays[field] = np.stack(values)
     keys = [kept[row][1].key(root) for row in rows]
-    try:
+    with core.out_of_memory(_NO_MEMORY):
         return runner(arrays, keys)
-    except jax.errors.JaxRuntimeError as error:
-        raise _out_of_memory(error) from error
 
 
-def _out_of_memory(error: Exception) -> Exception:
-    if "RESOURCE_EXHAUSTED" not in str(error):
-        return error
-    return core.UserError(
-        "the device has not enough memory: lower --batch_size, give smaller pictures, "
-        "or use a mode that works in tiles if this system has one"
-    )
+_NO_MEMORY = (
+    "the device has not enough memory: lower --batch_size, give smaller pictures, "
+    "or use a mode that works in tiles if this system has one"
+)
 
 
 def _finish(
@@ -316,10 +311,8 @@ def _finish(
     outputs: Mapping[str, jax.Array],
     say: Callable[[str], None],
 ) -> Iterator[Result]:
-    try:
+    with core.out_of_memory(_NO_MEMORY):
         host = jax.device_get(dict(outputs))
-    except jax.errors.JaxRuntimeError as error:
-        raise _out_of_memory(error) from error
     finite = host.pop("finite")
     grows = next((f for f, s in sources.items() if s.multiple), None)
     for row, (number, example, values) in enumerate(kept):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 from etils import epath
 from jax.sharding import Mesh
 
-from jaxgan.core.errors import UserError
+from jaxgan.core.errors import UserError, out_of_memory
 from jaxgan.core.mode import check_modes
 from jaxgan.core.state import TrainState
 from jaxgan.core.system import Frozen, System
@@ -84,26 +84,17 @@ def train(
             system, config, path, make_task, mesh, dict(frozen or {}), evaluate_fn
         )
         try:
-            with _memory_errors():
+            with out_of_memory(_NO_MEMORY):
                 return trainer.run(stop, init_from, init_from_partial)
         finally:
             trainer.close()
 
 
-@contextlib.contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Names what can be done when a device's memory is full."""
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        reason = str(error).splitlines()[0].removeprefix("RESOURCE_EXHAUSTED: ")
-        raise UserError(
-            f"the device is out of memory ({reason[:120]}): lower training.batch_size "
-            "or data.image_size, raise system.microbatches, set dtype=bfloat16, or "
-            "split large parameters with devices.model"
-        ) from error
+_NO_MEMORY = (
+    "the device is out of memory ({reason}): lower training.batch_size "
+    "or data.image_size, raise system.microbatches, set dtype=bfloat16, or "
+    "split large parameters with devices.model"
+)
 
 
 class _Trainer:
