@@ -95,6 +95,9 @@ RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
         {
             "data.source": "zip:{data}/sr/urban_crops320.zip",
             "data.flip_rot": True,
+            "data.image_size": 64,
+            "system.image_size": 64,
+            "training.batch_size": 8,
             "system.num_blocks": 4,
             "system.generator_channels": 32,
             "system.generator_init": "torch_default",
@@ -116,8 +119,8 @@ RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
         {
             "data.source": "zip:{data}/utkface/utkface.zip",
             "data.box": None,
-            "system.generator_channels": 32,
-            "system.discriminator_channels": 32,
+            "system.generator_channels": 24,
+            "system.discriminator_channels": 24,
             "system.constant_steps": 3000,
             "training.batch_size": 32,
             "training.evaluate_every": 1000,
@@ -131,8 +134,8 @@ RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
         {
             "data.source": "zip:{data}/utkface/utkface.zip",
             "data.box": None,
-            "system.generator_channels": 32,
-            "system.discriminator_channels": 32,
+            "system.generator_channels": 24,
+            "system.discriminator_channels": 24,
             "system.restarts": 4,
             "system.num_iters": 500,
             "evaluation.num_examples": 32,

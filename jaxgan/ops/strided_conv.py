@@ -3,12 +3,18 @@
 The gradient to a small map, such as DCGAN's 5x5 windows on 4x4, is a convolution whose
 kernel is larger than its input. XLA swaps the two, and where the padding is unequal it
 then materialises the zeros between the strides: 11 times the flops of the layer on a
-GPU. A CPU computes the swapped form, and every such gradient in three dimensions, by
-plain loops, 15 to 30 times more slowly than a convolution.
+GPU. A CPU computes the swapped form by plain loops, 15 to 30 times more slowly than a
+convolution.
 
 There the convolution is split by phases: the rows of the input that meet the same rows
 of the kernel, `i`, `i + stride`, ..., form a convolution of stride 1, and the sum of
 these is the whole. Nothing is repeated: each tap belongs to one phase.
+
+In three dimensions a CPU computes every such gradient by plain loops, and the forward
+pass slowly where channels are few. There the slices that meet one another along the
+first axis are stacked as channels, and two dimensions remain: than by phases 20 times
+faster for the layers of 3D-GAN with one channel, 1.2 to 3 times for the others, at the
+price of multiplying the first axis's padding.
 """
 
 import itertools
@@ -17,6 +23,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
@@ -53,10 +60,11 @@ def strided_conv(
     if swapped and unequal:
         return _by_phases(x, kernel, strides, padding)
     if swapped or len(sides) == 3:
+        on_cpu = _by_phases if len(sides) == 2 else _by_slices
         return lax.platform_dependent(
             x,
             kernel,
-            cpu=lambda x, kernel: _by_phases(x, kernel, strides, padding),
+            cpu=lambda x, kernel: on_cpu(x, kernel, strides, padding),
             default=lambda x, kernel: _conv(x, kernel, strides, padding),
         )
     return _conv(x, kernel, strides, padding)
@@ -67,6 +75,26 @@ def _conv(x: Any, kernel: Any, strides: Sequence[int], padding: Pairs) -> jax.Ar
     return lax.conv_general_dilated(
         x, kernel, strides, padding, dimension_numbers=names
     )
+
+
+def _by_slices(
+    x: Any, kernel: Any, strides: Sequence[int], padding: Pairs
+) -> jax.Array:
+    depth, *window, _, features = kernel.shape
+    x = jnp.pad(x, ((0, 0), padding[0], *[(0, 0)] * 3))
+    out = (x.shape[1] - depth) // strides[0] + 1
+    last = (out - 1) * strides[0] + 1
+    slices = [x[:, i : i + last : strides[0]] for i in range(depth)]
+    x = jnp.concatenate(slices, axis=-1)  # [b, d', h, w, depth * i]
+    flat = x.reshape(-1, *x.shape[2:])
+    kernel = jnp.moveaxis(kernel, 0, 2).reshape(*window, -1, features)
+    sides = [
+        (n + low + high - k) // s + 1
+        for n, k, s, (low, high) in zip(x.shape[2:4], window, strides[1:], padding[1:])
+    ]
+    conv = _by_phases if math.prod(window) > math.prod(sides) else _conv
+    y = conv(flat, kernel, strides[1:], padding[1:])
+    return y.reshape(-1, out, *y.shape[1:])
 
 
 def _by_phases(
