@@ -108,6 +108,15 @@ def test_two_folders_without_a_run(folders, tmp_path, capsys):
     assert capsys.readouterr().out.split()[0] == "psnr"
 
 
+def test_pretrained_nets_check_07_random_is_refused(run, folders, tmp_path):
+    features = ("--features=inception", "--inception=random")
+    for flags in (folders, (f"--workdir={run}",)):
+        path = tmp_path / "rows.jsonl"
+        with pytest.raises(UserError, match="without --allow_random_features"):
+            call(*flags, *features, f"--output={path}")
+        assert not path.exists()
+
+
 @pytest.mark.slow
 @pytest.mark.picked
 def test_metrics_check_10_random_features_only_with_leave(folders, tmp_path, capsys):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from jaxgan.core.errors import UserError, did_you_mean
@@ -102,9 +103,27 @@ def _open_folder(path: str, suffixes: Sequence[str]) -> Files:
         raise UserError(
             f"folder:{path}: there is no such folder{near}; check data.source"
         )
-    found = (p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+    found = (p.relative_to(root).as_posix() for p in _walk(root) if p.is_file())
     names = tuple(sorted(n for n in found if _wanted(n, suffixes)))
     return Files(f"folder:{path}", names, lambda name: (root / name).read_bytes())
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """All that lies below a folder and is no folder, also behind links.
+
+    A link to a folder around itself is not followed; two links to one folder both are.
+    """
+    around = {str(root): (os.path.realpath(root),)}  # real folders, outermost first
+    for here, folders, names in os.walk(root, followlinks=True):
+        chain = around.pop(here)
+        for folder in folders.copy():
+            path = os.path.join(here, folder)
+            real = os.path.realpath(path)
+            if real in chain:
+                folders.remove(folder)
+            else:
+                around[path] = (*chain, real)
+        yield from (Path(here, name) for name in names)
 
 
 def _open_zip(path: str, suffixes: Sequence[str]) -> Files:

@@ -13,7 +13,7 @@ Above or below these, folders `train`, `val` and `test` part the splits.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -246,8 +246,8 @@ def _match_pairs(files: Files, a: Files, b: Files, fields: tuple[str, str]) -> S
     # DIV2K calls the partner of 0001.png 0001x4.png.
     stem = lambda name: re.sub(r"x\d+$", "", name.rsplit(".", 1)[0])  # noqa: E731
     exact = lambda name: name.rsplit(".", 1)[0]  # noqa: E731
-    first = {exact(n): n for n in a.names}
-    second = {(stem if fields[1] == "lr" else exact)(n): n for n in b.names}
+    first = _by_stem(a, exact)
+    second = _by_stem(b, stem if fields[1] == "lr" else exact)
     alone = sorted(set(first) ^ set(second))
     if alone:
         side, other = (a, b) if alone[0] in first else (b, a)
@@ -265,6 +265,19 @@ def _match_pairs(files: Files, a: Files, b: Files, fields: tuple[str, str]) -> S
         files.name, tuple(read), lambda name: read[name][0].read(read[name][1])
     )
     return FileSource(joined, columns)
+
+
+def _by_stem(files: Files, stem: Callable[[str], str]) -> dict[str, str]:
+    """`{stem: name}`; two files of one stem would both claim one partner."""
+    found: dict[str, str] = {}
+    for name in files.names:
+        other = found.setdefault(stem(name), name)
+        if other != name:
+            raise UserError(
+                f"{files.name}: {other!r} and {name!r} would both be the partner of "
+                f"{stem(name)!r}; remove or rename one of them"
+            )
+    return found
 
 
 def _check_side_by_side(files: Files) -> None:

@@ -38,8 +38,8 @@ def compare_folders(
       a namesake in the second; FID and KID with a network.
 
     Raises:
-      UserError: if nothing can be compared, a file is broken, or namesakes differ in
-        size.
+      UserError: if nothing can be compared, a file is broken or too small, or
+        namesakes differ in size.
     """
     options = options or Options()
     first = _open(images_a)
@@ -133,11 +133,14 @@ def _one_by_one(
                 "size"
             )
         image, truth = image[None], truth[None]
-        values = {
-            "psnr": psnr.psnr(image, truth),
-            "ssim": ssim.ssim(image, truth),
-            "l1": pixel.l1(image, truth),
-        }
+        try:
+            values = {
+                "psnr": psnr.psnr(image, truth),
+                "ssim": ssim.ssim(image, truth),
+                "l1": pixel.l1(image, truth),
+            }
+        except UserError as error:  # smaller than the window of SSIM
+            raise UserError(f"{first.name}/{name}: {error}; remove it") from error
         acc = per_image.update(acc, values)
     row = per_image.result(acc)
     kept = {k: v for k, v in row.items() if not k.endswith("/num_samples")}

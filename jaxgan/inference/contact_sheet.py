@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -146,7 +147,9 @@ def draw(cards: Sequence[Card]) -> Image.Image | None:
     pen = ImageDraw.Draw(sheet)
 
     def write(x: int, y: int, width: int, text: str, fill: str) -> None:
-        pen.text((x, y), _shorten(text, width, font), fill=fill, font=font)
+        pen.text(
+            (x, y), _shorten(_drawable(text, font), width, font), fill=fill, font=font
+        )
 
     starts = [MARGIN + column * (card_width + MARGIN) for column in range(columns)]
     for x in starts if head else ():
@@ -179,6 +182,21 @@ def _fit(cell: Cell, side: int) -> Image.Image:
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     smooth = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
     return image if scale == 1 else image.resize(size, smooth)
+
+
+def _drawable(text: str, font: Any) -> str:
+    """Letters without their accents, and `?` for what the font lacks besides."""
+
+    def glyph(character: str) -> tuple[tuple[int, int], bytes]:
+        mask = font.getmask(character)
+        return mask.size, bytes(mask)
+
+    box = glyph("\uffff")  # no character, so no font has it
+    shown = ""
+    for character in unicodedata.normalize("NFC", text):
+        base = unicodedata.normalize("NFD", character)[0]
+        shown += next((c for c in (character, base) if glyph(c) != box), "?")
+    return shown
 
 
 def _shorten(text: str, width: int, font: Any) -> str:

@@ -53,9 +53,10 @@ def find(
         return Files(path, (root.name,), lambda _: root.read_bytes())
     files = dataclasses.replace(open_files("folder", path, suffixes, what), name=path)
     root = root.resolve()
-    if leave_out is not None and leave_out.is_relative_to(root):
-        inner = leave_out.relative_to(root).as_posix() + "/"
-        names = tuple(n for n in files.names if not n.startswith(inner))
+    if leave_out is not None and leave_out != root:
+        folders = {(root / name).parent for name in files.names}
+        inner = {f for f in folders if f.resolve().is_relative_to(leave_out)}
+        names = tuple(n for n in files.names if (root / n).parent not in inner)
         files = dataclasses.replace(files, names=names)
     if not files.names:
         raise UserError(f"--{flag}={path}: all files in it are results of --output")

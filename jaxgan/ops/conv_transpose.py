@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgan.ops.strided_conv import strided_conv
@@ -107,10 +108,9 @@ def _per_axis(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ..
 def _conv_transpose(
     x, kernel, strides: tuple[int, ...], pads: Pairs, size: tuple[Any, ...]
 ) -> jax.Array:
-    output = jax.ShapeDtypeStruct((x.shape[0], *size, kernel.shape[-2]), x.dtype)
-    transpose = jax.linear_transpose(
-        lambda y: strided_conv(y, kernel, strides, pads), output
-    )
+    # The point does not matter to a linear function, and its value is not computed.
+    zeros = jnp.zeros((x.shape[0], *size, kernel.shape[-2]), x.dtype)
+    _, transpose = jax.vjp(lambda y: strided_conv(y, kernel, strides, pads), zeros)
     return transpose(x)[0]
 
 

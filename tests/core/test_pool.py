@@ -15,7 +15,7 @@ def numbered(*numbers: int) -> jax.Array:
     return jnp.asarray(numbers, jnp.float32).reshape(-1, 1, 1, 1)
 
 
-def test_check_07_the_first_fill_returns_its_inputs_then_half_are_old(key):
+def test_cyclegan_check_07_the_first_fill_returns_its_inputs_then_half_are_old(key):
     state, old, seen = pool.create(50, (1, 1, 1)), 0, set()
     for i in range(50):
         state, out = QUERY(state, numbered(i), jax.random.fold_in(key, i))
@@ -34,7 +34,7 @@ def test_check_07_the_first_fill_returns_its_inputs_then_half_are_old(key):
     assert 160 <= old <= 240  # binomial(400, 1/2), four standard deviations
 
 
-def test_check_07_size_zero_is_the_identity(key):
+def test_cyclegan_check_07_size_zero_is_the_identity(key):
     images = numbered(1, 2, 3)
     empty = pool.create(0, (1, 1, 1))
     _, out = pool.query(empty, images, key)

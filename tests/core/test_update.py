@@ -242,7 +242,7 @@ def test_coupled_l2_enters_before_adam_s_moments():
     np.testing.assert_allclose(updates["a"]["w"], [-0.1, 0.1], rtol=1e-4)
 
 
-def test_linear_decay_of_cyclegan_check_08():
+def test_cyclegan_check_08_linear_decay():
     rate = core.linear_decay(2e-4, 100 * 7, 100 * 7, steps_per_epoch=7)
     epochs = (99, 100, 199, 200)  # counted from 1, seven steps each
     factors = [float(rate((epoch - 1) * 7 + 3)) / 2e-4 for epoch in epochs]

@@ -106,6 +106,24 @@ def test_pairs_without_partner(write):
         task(f"folder:{root}", "paired")
 
 
+def test_two_files_of_one_side_with_one_stem(write):
+    for name in ("A/0.jpg", "A/0.png", "B/0.png"):
+        root = write(name, picture(0))
+    message = "set/A: '0.jpg' and '0.png' would both be .* '0'; remove or rename"
+    with refuses(message):
+        task(f"folder:{root}", "paired")
+    (root / "A" / "0.jpg").rename(root / "B" / "0.jpg")
+    with refuses(message.replace("/A", "/B")):
+        task(f"folder:{root}", "paired")
+
+
+def test_low_resolution_partners_of_two_scales(write):
+    for name in ("HR/1.png", "LR/1x2.png", "LR/1x4.png"):
+        root = write(name, picture(0))
+    with refuses("set/LR: '1x2.png' and '1x4.png' would both be .* '1'; remove"):
+        task(f"folder:{root}", "low_high")
+
+
 def test_pictures_that_are_not_side_by_side(folder):
     with refuses(r"00.png is 24x20, not two pictures side by side.*data.layout"):
         task(f"folder:{folder}", "paired")

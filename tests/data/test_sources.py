@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxgan.core import UserError
-from jaxgan.data import Field, example, from_arrays, make_source
+from jaxgan.data import Field, example, files, from_arrays, make_source
 from jaxgan.data.opening import open_domains, open_high, open_pairs
 from jaxgan.data.options import Options
 from tests.data.conftest import encode, picture
@@ -32,6 +32,32 @@ def test_folder_holds_its_images_sorted_by_name(write):
     assert files_of(source) == ["a.png", "b.png", "deep/er/c.jpg"]
     assert source.fields == {"image": Field(None)}
     assert (example(source, 0)["image"] == picture(ord("a"))).all()
+
+
+def test_links_to_files_and_folders_are_followed(write, tmp_path):
+    for name in ("b/a.png", "b/deep/b.png", "c.png"):
+        elsewhere = write(name, picture(0))
+    root = tmp_path / "linked" / "set"
+    root.mkdir(parents=True)
+    for name, target in (("trainA", "b"), ("trainB", "b/deep"), ("c.png", "c.png")):
+        (root / name).symlink_to(elsewhere / target)
+    (root / "broken.png").symlink_to(tmp_path / "nowhere.png")
+    found = files.open_files("folder", str(root)).names
+    assert found == ("c.png", "trainA/a.png", "trainA/deep/b.png", "trainB/b.png")
+    a, b = open_domains(Options(source=f"folder:{root}", holdout=0.0), "train")
+    assert files_of(a) == ["trainA/a.png", "trainA/deep/b.png"]
+    assert files_of(b) == ["trainB/b.png"]
+
+
+def test_links_to_folders_around_them_end(write, tmp_path):
+    for name in ("x/1.png", "y/2.png"):
+        root = write(name, picture(0))
+    (root / "x" / "up").symlink_to(root)
+    (root / "x" / "y").symlink_to(root / "y")
+    (root / "y" / "x").symlink_to(root / "x")
+    (root / "self").symlink_to(root / "self")
+    found = files.open_files("folder", str(root)).names
+    assert found == ("x/1.png", "x/y/2.png", "y/2.png", "y/x/1.png")
 
 
 def test_zip_equals_the_folder_that_it_was_made_of(folder):

@@ -115,6 +115,10 @@ def test_what_cannot_be_compared_is_refused(folders, tmp_path):
     smaller = write(tmp_path / "smaller", B[:, :12])
     with pytest.raises(UserError, match="0.png is 20x16, but .*0.png is 20x12"):
         compare_folders(a, smaller)
+    tiny = [B[0], B[1, :1, :1]]
+    c, d = write(tmp_path / "c", tiny), write(tmp_path / "d", tiny)
+    with pytest.raises(UserError, match="c/1.png: SSIM .*11x11 .*1x1; remove it"):
+        compare_folders(c, d)
     (tmp_path / "a" / "3.png").write_bytes(b"broken")
     with pytest.raises(UserError, match="a/3.png: not an image file; repair"):
         compare_folders(a, folders[1])

@@ -19,7 +19,7 @@ def test_check_01_psnr_y_with_a_crop_of_4():
     np.testing.assert_allclose(values, [42.324558380], rtol=1e-6)
 
 
-def test_check_01_one_level_on_all_channels():
+def test_check_01_srgan_check_07_one_level_on_all_channels():
     a = np.minimum(vectors.noise(0, 1, 24, 24, 3), 254)
     np.testing.assert_allclose(psnr_y(a + 1, a), [49.452725], rtol=1e-6)
     np.testing.assert_allclose(psnr(a + 1, a), [48.130804], rtol=1e-6)
@@ -80,7 +80,7 @@ def test_the_ground_truth_may_exceed_by_less_than_the_scale():
         psnr_y(a, vectors.noise(6, 1, 28, 23, 3))
 
 
-def test_check_06_the_outer_four_pixels_do_not_count():
+def test_check_06_srgan_check_07_the_outer_four_pixels_do_not_count():
     a, b = vectors.rgb()
     changed = 255 - b
     changed[:, 4:-4, 4:-4] = b[:, 4:-4, 4:-4]

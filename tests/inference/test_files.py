@@ -48,6 +48,19 @@ def test_results_of_an_earlier_command_are_no_input(photos):
     assert "out/a.png" not in found.names and "a.png" in found.names
 
 
+def test_results_behind_a_link_are_no_input(photos, tmp_path):
+    out = tmp_path / "results"
+    (out / "below").mkdir(parents=True)
+    for name in ("1.png", "below/2.png"):
+        (out / name).write_bytes(b"")
+    (photos / "out").symlink_to(out)
+    found = files.find(str(photos), SUFFIXES, "input")
+    assert {"out/1.png", "out/below/2.png"} <= set(found.names)
+    found = files.find(str(photos), SUFFIXES, "input", leave_out=out.resolve())
+    assert not any(name.startswith("out/") for name in found.names)
+    assert "a.png" in found.names
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [

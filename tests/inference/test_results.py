@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from jaxgan import core
 from jaxgan.core.errors import UserError
@@ -204,6 +204,26 @@ def test_sets_are_strips_and_masks_are_white_where_something_is_missing():
     assert [hole.title, path.title] == ["hole", "paint"]
     assert hole.picture.min() == 255
     assert path.frames == contact_sheet.STRIP
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("日本_1", "??_1"),
+        ("Jérôme", "Jerome"),
+        ("e\u0301\n\udcff", "e??"),
+        ("a…", "a…"),
+    ],
+    ids=["no letters", "accents", "marks, controls and broken bytes", "known"],
+)
+def test_captions_hold_no_boxes(name, shown):
+    def sheet(name):
+        cell = contact_sheet.Cell(name, PICTURE)
+        return contact_sheet.draw([contact_sheet.Card(0, name, [cell, cell])])
+
+    np.testing.assert_array_equal(sheet(name), sheet(shown))
+    font = ImageFont.load_default(size=10)
+    assert contact_sheet._drawable(name, font) == shown
 
 
 def test_without_pictures_there_is_no_sheet():

@@ -48,7 +48,7 @@ def _matlab(image, height, width):
     [((24, 32), (6, 8)), ((9, 7), (18, 28)), ((21, 10), (8, 25)), ((3, 3), (2, 5))],
     ids=str,
 )
-def test_check_09_symmetric_boundary_equals_keys_kernel_with_mirrored_border(
+def test_srgan_check_09_symmetric_boundary_equals_keys_kernel_with_mirrored_border(
     size, new_size
 ):
     x = _noise(2, *size, 3)
@@ -59,7 +59,7 @@ def test_check_09_symmetric_boundary_equals_keys_kernel_with_mirrored_border(
 
 @pytest.mark.parametrize("r", [2, 4, 8])
 @pytest.mark.parametrize("boundary", ["symmetric", "renormalise"])
-def test_check_09_constant_image_is_preserved(r, boundary):
+def test_srgan_check_09_constant_image_is_preserved(r, boundary):
     x = jnp.full((1, 32, 48, 3), 0.7)
     small = bicubic_downsample(x, r, boundary)
     assert small.shape == (1, 32 // r, 48 // r, 3)

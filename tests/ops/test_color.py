@@ -67,12 +67,12 @@ def test_colorization_targets_round_trip_and_predictions_are_clamped(rgb):
     np.testing.assert_array_equal(wild[..., 1:], -110.0)
 
 
-def test_check_07_luma_of_white_is_235_and_of_black_16():
+def test_srgan_check_07_luma_of_white_is_235_and_of_black_16():
     np.testing.assert_allclose(color.luma_bt601(jnp.ones((1, 1, 1, 3))), 235, rtol=1e-6)
     np.testing.assert_allclose(color.luma_bt601(jnp.zeros((1, 1, 1, 3))), 16, rtol=1e-6)
 
 
-def test_check_07_one_grey_level_moves_luma_by_219_255ths(rgb):
+def test_srgan_check_07_one_grey_level_moves_luma_by_219_255ths(rgb):
     low = rgb * 0.9
     step = color.luma_bt601(low + 1 / 255) - color.luma_bt601(low)
     np.testing.assert_allclose(step, 219 / 255, atol=2e-4)

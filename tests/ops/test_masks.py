@@ -100,7 +100,7 @@ def test_composite_passes_the_gradient_of_the_hole_only():
 
 
 @pytest.mark.parametrize("border", ["symmetric", "count"])
-def test_check_02_importance_weights_of_the_central_hole(border):
+def test_semantic_inpainting_check_02_importance_weights_of_the_central_hole(border):
     hole = jnp.asarray(_draw("center", batch=1))
     weights = np.asarray(importance_weights(hole, 7, border))[0, :, :, 0]
     edge = weights[32, 12:16][::-1]

@@ -10,7 +10,7 @@ from jaxgan.ops import pixel_shuffle, pixel_shuffle_permutation
 
 @pytest.mark.parametrize("order", ["torch", "depth_to_space"])
 @pytest.mark.parametrize("r, channels", [(2, 3), (3, 2)])
-def test_check_04_pixel_shuffle_reads_the_stated_channel(order, r, channels):
+def test_srgan_check_04_pixel_shuffle_reads_the_stated_channel(order, r, channels):
     h, w = 2, 3
     x = jnp.arange(h * w * channels * r * r, dtype=jnp.float32)
     x = x.reshape(1, h, w, channels * r * r)
@@ -24,7 +24,7 @@ def test_check_04_pixel_shuffle_reads_the_stated_channel(order, r, channels):
         assert actual == x[0, row, column, source]
 
 
-def test_check_04_torch_kernel_permutation_round_trips():
+def test_srgan_check_04_torch_kernel_permutation_round_trips():
     r, channels = 2, 3
     x = jax.random.normal(jax.random.key(0), (2, 4, 5, channels * r * r))
     permutation = pixel_shuffle_permutation(channels, r)

@@ -58,7 +58,9 @@ def _direct_batch(target, source, mask):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_check_04_conjugate_gradients_equal_the_sparse_direct_solution(kind):
+def test_semantic_inpainting_check_04_conjugate_gradients_equal_the_sparse_direct_solution(
+    kind,
+):
     target, source, mask = _smooth(0), _smooth(1), _mask(kind)
     actual = np.asarray(blend(target, source, mask))
     expected = _direct_batch(target[..., :1], source[..., :1], mask)
@@ -67,7 +69,7 @@ def test_check_04_conjugate_gradients_equal_the_sparse_direct_solution(kind):
     np.testing.assert_array_equal(actual[known], np.asarray(target)[known])
 
 
-def test_check_04_sine_transform_equals_the_sparse_direct_solution():
+def test_semantic_inpainting_check_04_sine_transform_equals_the_sparse_direct_solution():
     target, source, mask = _smooth(2), _smooth(3), _mask("center")
     actual = poisson_blend(target, source, mask, method="dst")
     expected = _direct_batch(target[..., :1], source[..., :1], mask)
@@ -79,20 +81,20 @@ def test_check_04_sine_transform_equals_the_sparse_direct_solution():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_check_04_a_constant_offset_vanishes(kind):
+def test_semantic_inpainting_check_04_a_constant_offset_vanishes(kind):
     target = _smooth(4)
     np.testing.assert_allclose(
         blend(target, target + 0.3, _mask(kind)), target, atol=1e-5
     )
 
 
-def test_check_04_all_known_returns_the_target_and_nothing_known_the_source():
+def test_semantic_inpainting_check_04_all_known_returns_the_target_and_nothing_known_the_source():
     target, source = _smooth(5), _smooth(6)
     np.testing.assert_array_equal(blend(target, source, _mask("full")), target)
     np.testing.assert_array_equal(blend(target, source, _mask("lowres")), source)
 
 
-def test_check_04_a_batch_of_different_masks_equals_one_by_one():
+def test_semantic_inpainting_check_04_a_batch_of_different_masks_equals_one_by_one():
     mask = jnp.concatenate([_mask(k, size=32) for k in (*KINDS, "full", "lowres")])
     target, source = _smooth(7, 32, len(mask)), _smooth(8, 32, len(mask))
     together = blend(target, source, mask)
@@ -102,7 +104,7 @@ def test_check_04_a_batch_of_different_masks_equals_one_by_one():
 
 
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
-def test_check_05_the_image_border_is_a_natural_condition(side):
+def test_semantic_inpainting_check_05_the_image_border_is_a_natural_condition(side):
     size = 32
     index = np.arange(size)
     ramp = np.clip(size // 2 - index, 0, None) / size  # falls to 0 at the seam
@@ -120,7 +122,9 @@ def test_check_05_the_image_border_is_a_natural_condition(side):
 
 
 @pytest.mark.parametrize("method", ["cg", "dst"])
-def test_check_06_what_the_target_holds_inside_the_hole_has_no_influence(method):
+def test_semantic_inpainting_check_06_what_the_target_holds_inside_the_hole_has_no_influence(
+    method,
+):
     target, source, mask = _smooth(10, 32), _smooth(11, 32), _mask("center", size=32)
     expected = poisson_blend(target, source, mask, method)
     for junk in (jnp.nan, jnp.inf, 1e30, -7.0):

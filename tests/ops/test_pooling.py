@@ -12,7 +12,7 @@ def test_maps_of_images_are_pooled_by_windows_of_their_own():
     np.testing.assert_array_equal(pooled, [[30.0, 31.0, 62.0, 63.0, -1.0]])
 
 
-def test_check_08_feature_pooling_of_one_hot_activations_is_exact():
+def test_gan3d_check_08_feature_pooling_of_one_hot_activations_is_exact():
     sizes, channels = (16, 8, 4), (3, 4, 5)
     activations, expected = [], []
     for size, width in zip(sizes, channels, strict=True):
@@ -27,7 +27,7 @@ def test_check_08_feature_pooling_of_one_hot_activations_is_exact():
     np.testing.assert_array_equal(features, np.concatenate(expected, axis=1))
 
 
-def test_check_02_feature_vector_of_the_published_widths_has_7168_numbers():
+def test_gan3d_check_02_feature_vector_of_the_published_widths_has_7168_numbers():
     activations = [
         jax.ShapeDtypeStruct((2, n, n, n, c), jnp.float32)
         for n, c in ((16, 128), (8, 256), (4, 512))

@@ -57,7 +57,7 @@ def _largest(grid, *options):
     return np.asarray(voxels.largest_component(grid, *options))[0, ..., 0]
 
 
-def test_check_08_largest_component_joins_blobs_within_the_distance():
+def test_gan3d_check_08_largest_component_joins_blobs_within_the_distance():
     # Cells 2..5 and 8..9: the nearest centres, 5 and 8, are 3 apart.
     grid = _blocks(((2, 2, 2), 4), ((8, 2, 2), 2))
     np.testing.assert_array_equal(_largest(grid, 3), grid)
@@ -98,7 +98,7 @@ def test_components_of_a_batch_are_those_of_its_grids():
     assert 0 < jnp.sum(together) < jnp.sum(grids)
 
 
-def test_check_08_full_grid_has_a_closed_mesh_of_known_volume():
+def test_gan3d_check_08_full_grid_has_a_closed_mesh_of_known_volume():
     vertices, faces = voxels.voxels_to_mesh(np.ones((8, 8, 8), np.float32))
     assert _is_watertight(faces)
     assert _signed_volume(vertices, faces) == pytest.approx(500.667, abs=1e-3)
@@ -106,7 +106,7 @@ def test_check_08_full_grid_has_a_closed_mesh_of_known_volume():
     np.testing.assert_allclose(vertices.max(axis=0), 7.5)
 
 
-def test_check_08_box_to_voxels_to_mesh_keeps_the_volume():
+def test_gan3d_check_08_box_to_voxels_to_mesh_keeps_the_volume():
     trimesh = pytest.importorskip("trimesh")
     grid = voxels.voxelize(trimesh.creation.box((1.0, 0.7, 0.5)), 24)
     assert grid.shape == (24, 24, 24) and set(np.unique(grid)) == {0, 1}
