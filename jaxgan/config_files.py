@@ -134,12 +134,13 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     hints = _hints(config)
     flat = configs.flatten(config)
     unset = {k: _kind(hint) for k, hint in hints.items() if flat.get(k) is None}
-    parsed, cleared = [], []
+    parsed, cleared, named = [], [], set()
     for argument in overrides:
         match = OVERRIDE.match(argument)
         if match:
             key, _, value = argument[match.end() :].partition("=")
             _check_key(key, config, unset)
+            named.add(key)
             if value == "None" and type(None) in typing.get_args(hints.get(key)):
                 cleared.append(key)  # ml_collections would read a name or (None,)
                 continue
@@ -167,6 +168,10 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
             with tree.unlocked():
                 del section[name]
     found = configs.plain(tree.to_dict())
+    drawn, source = (str(c.get("data", {}).get("source")) for c in (config, found))
+    if drawn.startswith("synthetic:") and not source.startswith("synthetic:"):
+        # Names of an embedded set mean nothing to one's own data.
+        cleared += {"data.fields", "data.source_options"} - named
     for key in cleared:
         section, name = _section(found, key)
         if name in section:

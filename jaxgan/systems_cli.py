@@ -3,7 +3,7 @@
     jaxgan systems
     jaxgan systems --system=pix2pix
 
-Sizes are those of the published defaults.
+Sizes are those of the published defaults; modes that only variants have follow theirs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from absl import flags
 from jaxgan import command, config_files, core
 from jaxgan.core import ArraySpec
 from jaxgan.systems import SYSTEMS, get
+from jaxgan.training import configs
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("system", None, "only this one", flag_values=FLAGS)
@@ -57,12 +58,25 @@ def describe(name: str) -> Iterator[str]:
             f"{stage.num_steps:,} steps, trains {', '.join(stage.players)}; batch: "
             f"{', '.join(fields)}",
         )
-    for mode_name, mode in system.inference.items():
-        yield _row(f"mode {mode_name}", mode.help)
+    yield from _modes(system.inference)
+    if name not in config_files.names():
+        return
+    variants = config_files.variants(name)
+    listed = set(system.inference)
+    for variant in variants:
+        config = config_files.load(f"{name}:{variant}")
+        modes = configs.build_system(config).inference
+        own = {key: mode for key, mode in modes.items() if key not in listed}
+        yield from _modes(own, note=f", as in {name}:{variant}")
+        listed |= set(own)
+    yield _row("configs", ", ".join(variants))
+
+
+def _modes(modes: Mapping[str, core.Mode], note: str = "") -> Iterator[str]:
+    for name, mode in modes.items():
+        yield _row(f"mode {name}{note}", mode.help)
         for argument, declared in mode.inputs.items():
             yield _row(f"  --{argument}", input_text(declared))
-    if name in config_files.names():
-        yield _row("configs", ", ".join(config_files.variants(name)))
 
 
 def summary(cls: type) -> tuple[str, str]:

@@ -48,8 +48,9 @@ DCGAN = PIX2PIX.replace("pix2pix", "dcgan")
 CONDITIONAL = DCGAN.replace(":tiny", ":tiny_conditional")
 CYCLEGAN = PIX2PIX.replace("pix2pix", "cyclegan")
 SRGAN = PIX2PIX.replace("pix2pix:tiny", "srgan:tiny_vgg22")
+GAN3D = PIX2PIX.replace("pix2pix", "gan3d")
 INPAINTING = PIX2PIX.replace("pix2pix", "semantic_inpainting")
-OWN = "--config.data.fields=None --config.data.reader=pillow --config.data.source="
+OWN = "--config.data.reader=pillow --config.data.source="
 GENERATE = "generate --workdir={files}/run --output={out}/results"
 SAMPLE, INVERT = f"{GENERATE} --mode=sample", f"{GENERATE} --mode=invert"
 EXPORT = "export --workdir={files}/run --output={out}/exported --mode=sample"
@@ -102,6 +103,8 @@ MISTAKES = [
             "get_config returned a dict", "return an ml_collections.ConfigDict"),
     Mistake("own config", "train --config={files}/nameless.py --workdir={out}/run",
             "config.name is not set", "name a system, one of cyclegan"),
+    Mistake("impossible value", f"{GAN3D} --config.system.accuracy_threshold=7",
+            "system.accuracy_threshold = 7", "at least 0 and at most 1"),
     # Data.
     Mistake("missing folder", f"{DCGAN} {OWN}folder:{{files}}/pictuers",
             "/pictuers: there is no such folder", "did you mean 'pictures'"),
@@ -166,6 +169,9 @@ MISTAKES = [
     Mistake("weights missing", f"{SRGAN} --config.pretrained.vgg19=None",
             "VGG-19 weights not found: set pretrained.vgg19=PATH",
             "published by torchvision (vgg19), Keras or the VGG group, expected lay"),
+    Mistake("weights in a picture",
+            f"{SRGAN} --config.pretrained.vgg19={{files}}/pictures/0.png",
+            "0.png: '.png' is no kind of weights file", "give a .safetensors or .npz"),
     Mistake("weights missing", f"{SRGAN} --config.pretrained.vgg19={{files}}/no.npz",
             "no file {files}/no.npz", "convert once: python -m jaxgan.import_weights"),
     Mistake("weights of wrong shape",

@@ -112,7 +112,7 @@ def test_pretrained_nets_check_07_random_is_refused(run, folders, tmp_path):
     features = ("--features=inception", "--inception=random")
     for flags in (folders, (f"--workdir={run}",)):
         path = tmp_path / "rows.jsonl"
-        with pytest.raises(UserError, match="without --allow_random_features"):
+        with pytest.raises(UserError, match="=random: .*pass --allow_random_features"):
             call(*flags, *features, f"--output={path}")
         assert not path.exists()
 

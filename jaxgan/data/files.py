@@ -113,7 +113,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
     A link to a folder around itself is not followed; two links to one folder both are.
     """
-    around = {str(root): (os.path.realpath(root),)}  # real folders, outermost first
+    around: dict[str, tuple[str, ...]] = {str(root): (os.path.realpath(root),)}
     for here, folders, names in os.walk(root, followlinks=True):
         chain = around.pop(here)
         for folder in folders.copy():

@@ -51,8 +51,8 @@ class BatchNorm(nn.Module):
             mean, var = _moments(x, tuple(range(first, x.ndim - 1)))
             if not self.is_initializing():
                 keep = self.momentum
-                count = x.size // mean.size
-                unbiased = var * (count / max(count - 1, 1))
+                count = x.size // mean.size  # symbolic while a mode is exported
+                unbiased = var * (count / jnp.maximum(count - 1, 1))
                 for running, new in ((running_mean, mean), (running_var, unbiased)):
                     new = new if groups == 1 else jnp.mean(new, axis=0)
                     new = new.astype(running.value.dtype)

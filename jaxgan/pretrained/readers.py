@@ -56,6 +56,11 @@ def read_runtime(path: Path, *, shapes_only: bool = False) -> Contents:
         return Contents(_read_npz(path, shapes_only))
     if path.suffix in _REFUSED:
         raise UserError(refusal(path))
+    if path.suffix not in SOURCE_READERS:
+        raise UserError(
+            f"{path}: {path.suffix!r} is no kind of weights file: give a .safetensors "
+            "or .npz"
+        )
     raise UserError(
         f"{path}: runs read .safetensors and .npz only; convert it once: python -m "
         f"jaxgan.import_weights --source={path} --output={path.with_suffix('')}"

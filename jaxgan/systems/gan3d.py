@@ -72,7 +72,7 @@ class GAN3D:
         core.check_fields(
             self,
             positive=("resolution", "z_dim", "channels", "microbatches"),
-            shares=("norm_momentum", "beta1"),
+            shares=("accuracy_threshold", "norm_momentum", "beta1"),
         )
         layers = len(self.channels)
         core.check_size(

@@ -308,7 +308,7 @@ class Pix2Pix:
                 },
                 output={"image": core.Image(self.out_channels)},
                 networks=("generator",),
-                help="translate images of any size that the network can halve",
+                help="translate images of any size, padded and cropped back",
             )
         }
 

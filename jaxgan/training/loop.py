@@ -16,7 +16,7 @@ import jax
 from etils import epath
 from jax.sharding import Mesh
 
-from jaxgan.core.errors import UserError, out_of_memory
+from jaxgan.core.errors import UserError, did_you_mean, out_of_memory
 from jaxgan.core.mode import check_modes
 from jaxgan.core.state import TrainState
 from jaxgan.core.system import Frozen, System
@@ -170,6 +170,8 @@ class _Trainer:
             state, step = self.programs.initial(*first), 0
             if init_from:
                 state = self._take(state, init_from, partial)
+            if self.settings["best_metric"]:
+                self._figures(state)  # a name that it lacks is refused now
         self._begin(step)
         for leg, task, raw in begins:
             if step < leg.end or step == leg.begin == leg.end:
@@ -315,6 +317,14 @@ class _Trainer:
     def _evaluate(
         self, stage: str, state: TrainState, step: int
     ) -> Mapping[str, float]:
+        self.evaluation = figures = self._figures(state)
+        self._say(f"step {step}  evaluation  {format_figures(figures)}")
+        if self.writer is not None:
+            rows = {f"evaluation/{name}": value for name, value in figures.items()}
+            self.writer.metrics(step, stage, rows)
+        return figures
+
+    def _figures(self, state: TrainState) -> dict[str, float]:
         assert self.evaluate_fn is not None
         found = self.evaluate_fn(self.system, *self.programs.local(state), self.config)
         figures = {name: float(value) for name, value in found.items()}
@@ -322,13 +332,8 @@ class _Trainer:
         if best and best not in figures:
             raise UserError(
                 f"training.best_metric = {best!r} is not among the figures of this "
-                f"system: {', '.join(figures)}"
+                f"system{did_you_mean(best, figures)}: {', '.join(figures)}"
             )
-        self.evaluation = figures
-        self._say(f"step {step}  evaluation  {format_figures(figures)}")
-        if self.writer is not None:
-            rows = {f"evaluation/{name}": value for name, value in figures.items()}
-            self.writer.metrics(step, stage, rows)
         return figures
 
     def _sample(self, stage: str, state: TrainState, step: int) -> None:

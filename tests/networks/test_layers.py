@@ -1,6 +1,7 @@
 """Layers and norms against NumPy, and the traps of ports."""
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -119,3 +120,17 @@ def test_generators_refuse_sizes_they_cannot_halve():
         jax.eval_shape(
             lambda: UNet(num_downs=5).init(jax.random.key(0), x, train=False)
         )
+
+
+def test_statistics_of_a_batch_of_unknown_size_are_exported():
+    norm = BatchNorm()
+    variables = norm.init(jax.random.key(0), X, train=True)
+
+    @jax.jit
+    def normalize(x):
+        return norm.apply(variables, x, train=True, mutable=["batch_stats"])[0]
+
+    (batch,) = jax.export.symbolic_shape("b")
+    shape = jax.ShapeDtypeStruct((batch, *X.shape[1:]), X.dtype)
+    exported = jax.export.export(normalize)(shape)
+    np.testing.assert_allclose(exported.call(X), normalize(X), atol=1e-6)

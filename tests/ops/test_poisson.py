@@ -58,9 +58,7 @@ def _direct_batch(target, source, mask):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_semantic_inpainting_check_04_conjugate_gradients_equal_the_sparse_direct_solution(
-    kind,
-):
+def test_semantic_inpainting_check_04_conjugate_gradients_equal_a_direct_solution(kind):
     target, source, mask = _smooth(0), _smooth(1), _mask(kind)
     actual = np.asarray(blend(target, source, mask))
     expected = _direct_batch(target[..., :1], source[..., :1], mask)
@@ -69,7 +67,7 @@ def test_semantic_inpainting_check_04_conjugate_gradients_equal_the_sparse_direc
     np.testing.assert_array_equal(actual[known], np.asarray(target)[known])
 
 
-def test_semantic_inpainting_check_04_sine_transform_equals_the_sparse_direct_solution():
+def test_semantic_inpainting_check_04_sine_transform_equals_a_direct_solution():
     target, source, mask = _smooth(2), _smooth(3), _mask("center")
     actual = poisson_blend(target, source, mask, method="dst")
     expected = _direct_batch(target[..., :1], source[..., :1], mask)
@@ -88,7 +86,7 @@ def test_semantic_inpainting_check_04_a_constant_offset_vanishes(kind):
     )
 
 
-def test_semantic_inpainting_check_04_all_known_returns_the_target_and_nothing_known_the_source():
+def test_semantic_inpainting_check_04_all_known_is_the_target_and_none_the_source():
     target, source = _smooth(5), _smooth(6)
     np.testing.assert_array_equal(blend(target, source, _mask("full")), target)
     np.testing.assert_array_equal(blend(target, source, _mask("lowres")), source)
@@ -122,7 +120,7 @@ def test_semantic_inpainting_check_05_the_image_border_is_a_natural_condition(si
 
 
 @pytest.mark.parametrize("method", ["cg", "dst"])
-def test_semantic_inpainting_check_06_what_the_target_holds_inside_the_hole_has_no_influence(
+def test_semantic_inpainting_check_06_the_target_inside_the_hole_has_no_influence(
     method,
 ):
     target, source, mask = _smooth(10, 32), _smooth(11, 32), _mask("center", size=32)

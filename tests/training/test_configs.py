@@ -212,3 +212,15 @@ def test_only_some_keys_may_change_between_starts():
 def test_json_and_tuples_are_no_difference():
     config = load()
     assert configs.differences(json.loads(configs.to_json(config)), config) == []
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "dcgan", "srgan", "gan"])
+def test_own_data_does_not_inherit_the_fields_of_an_embedded_set(name):
+    demo = f"{name}:demo"
+    fields = load(spec=demo)["data"].get("fields")
+    own = "--config.data.source=folder:/pictures"
+    assert load(own, spec=demo)["data"].get("fields") is None
+    given = load(own, "--config.data.fields=('hr',)", spec=demo)
+    assert given["data"]["fields"] == ("hr",)
+    other = load("--config.data.source=synthetic:shapes", spec=demo)
+    assert other["data"].get("fields") == fields

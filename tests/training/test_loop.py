@@ -171,7 +171,8 @@ def test_steps_between_logs_are_not_waited_for_and_leave_no_rows(tmp_path):
 
 
 def test_the_best_checkpoint_by_a_metric_is_kept(tmp_path):
-    figures = iter([1.0, 5.0, 2.0, 3.0, 2.5, 2.0])
+    figures = iter([0.0, 1.0, 5.0, 2.0, 3.0, 2.5, 2.0])  # the first, of no step,
+    # tells the names
     seen = []
 
     def evaluate(system, variables, frozen, config):
@@ -197,7 +198,7 @@ def test_the_best_checkpoint_by_a_metric_is_kept(tmp_path):
 
 
 def test_the_lowest_is_the_best_where_the_config_says_so(tmp_path):
-    figures = iter([3.0, 1.0, 2.0])
+    figures = iter([0.0, 3.0, 1.0, 2.0])  # the first, of no step, tells the names
     toy.train(
         tmp_path,
         lambda *_: {"fid": next(figures)},
@@ -216,6 +217,7 @@ def test_an_unknown_best_metric_is_named(tmp_path):
     options = {"training__evaluate_every": 2, "training__best_metric": "fid"}
     with pytest.raises(UserError, match="'fid' is not among .*: psnr"):
         toy.train(tmp_path, lambda *_: {"psnr": 1.0}, **options)
+    assert not (tmp_path / "metrics.jsonl").exists()  # before the first step
     with pytest.raises(UserError, match="needs training.evaluate_every"):
         toy.train(tmp_path / "b", training__best_metric="fid")
 

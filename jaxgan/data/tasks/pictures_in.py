@@ -24,7 +24,8 @@ def field_of(source: Source, name: str) -> Field:
     if name not in source.fields:
         raise UserError(
             f"{source.name}: it has no field {name!r}, only "
-            f"{', '.join(source.fields)}; name others with data.fields"
+            f"{', '.join(source.fields)}; name others with data.fields, or set it to "
+            "None, which takes those that the task needs"
         )
     return source.fields[name]
 

@@ -163,6 +163,11 @@ def _two_columns(
         fields = tuple(options.fields)
         if len(fields) != 2:
             raise UserError(f"data.fields is {fields}: name two, those of A and of B")
+        if fields[0] == fields[1]:
+            raise UserError(
+                f"data.fields names {fields[0]!r} twice, so A and B would be the same "
+                "picture; leave data.fields at None, which parts side-by-side pictures"
+            )
     elif "a" in source.fields and "b" in source.fields:
         fields = ("a", "b")
     else:
