@@ -171,7 +171,9 @@ def frechet_distance(
 
     `tr (S1 S2)^(1/2)` is the sum of the square roots of the eigenvalues of the
     symmetric `S1^(1/2) S2 S1^(1/2)`: two symmetric eigenproblems, six times faster than
-    a matrix square root, without imaginary part or ridge where one is singular.
+    a matrix square root, without imaginary part or ridge where one is singular. The
+    second is that of the range of `S1`: square roots would enlarge the rounding noise
+    of its null space.
 
     Raises:
         UserError: if a covariance or mean is not finite.
@@ -188,8 +190,9 @@ def frechet_distance(
     )
     with _one_blas_thread():
         values, vectors = np.linalg.eigh(covariance_1)
-        root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-        product = root @ covariance_2 @ root
+        noise = len(values) * np.finfo(np.float64).eps * values[-1]
+        root = (vectors * np.sqrt(np.maximum(values, 0.0)))[:, values > noise]
+        product = root.T @ covariance_2 @ root
         eigenvalues = np.linalg.eigvalsh((product + product.T) / 2.0)
     trace = np.sum(np.sqrt(np.maximum(eigenvalues, 0.0)))
     difference = mean_1 - mean_2

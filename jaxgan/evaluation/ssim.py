@@ -25,8 +25,6 @@ _TAPS = 11
 _SIGMA = 1.5
 _C1 = 0.01**2
 _C2 = 0.03**2
-# Statistics are taken of x - 0.5, x in [0, 1]: E[x^2] - E[x]^2 cancels less.
-_SHIFT = 0.5
 
 
 def _window(size: int) -> Float[np.ndarray, "n m"]:
@@ -65,12 +63,14 @@ def _ssim(
             precision=jax.lax.Precision.HIGHEST,
         )
 
-    x, y = x / 255.0 - _SHIFT, y / 255.0 - _SHIFT
+    # About the images' own mean E[x^2] - E[x]^2 cancels least.
+    shift = jnp.mean(x + y, axis=(1, 2), keepdims=True) / 510.0
+    x, y = x / 255.0 - shift, y / 255.0 - shift
     mean_x, mean_y = blur(x), blur(y)
     variance_x = blur(x * x) - mean_x * mean_x
     variance_y = blur(y * y) - mean_y * mean_y
     covariance = blur(x * y) - mean_x * mean_y
-    mean_x, mean_y = mean_x + _SHIFT, mean_y + _SHIFT
+    mean_x, mean_y = mean_x + shift, mean_y + shift
     luminance = (2.0 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
     structure = (2.0 * covariance + _C2) / (variance_x + variance_y + _C2)
     return jnp.mean(luminance * structure, axis=(1, 2))

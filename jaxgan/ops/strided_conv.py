@@ -98,10 +98,11 @@ def _by_slices(
         (n + low + high - k) // s + 1
         for n, k, s, (low, high) in zip(x.shape[2:4], window, strides[1:], padding[1:])
     ]
+    conv: Any = _ordered_conv  # custom_vjp has a type of its own
     if math.prod(window) > math.prod(sides):
-        y = _by_phases(flat, kernel, strides[1:], padding[1:], conv=_ordered_conv)
+        y = _by_phases(flat, kernel, strides[1:], padding[1:], conv)
     else:
-        y = _ordered_conv(flat, kernel, tuple(strides[1:]), tuple(padding[1:]))
+        y = conv(flat, kernel, tuple(strides[1:]), tuple(padding[1:]))
     return y.reshape(-1, out, *y.shape[1:])
 
 

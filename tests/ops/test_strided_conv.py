@@ -1,4 +1,4 @@
-"""The convolution that splits by phases or slices equals `lax`, and costs what it must."""
+"""The convolution by phases or slices equals `lax`, and costs what it must."""
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +78,7 @@ def test_no_platform_gets_a_reversed_map_as_a_window(case):
 
 
 def test_every_platform_lowers():
-    """One program: two dimensions where a CPU is faster with them, else the plain one."""
+    """One program: two dimensions on a CPU, which is faster with them, else three."""
     x, kernel = arrays((8, 8, 8), (4, 4, 4))
     run = jax.jit(lambda x, k: strided_conv(x, k, (2,) * 3, ((1, 1),) * 3))
     exported = jax.export.export(run, platforms=("cpu", "cuda", "tpu"))(x, kernel)
