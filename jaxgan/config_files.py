@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import importlib.resources
 import inspect
+import re
 import runpy
 import types
 import typing
@@ -28,6 +29,10 @@ from jaxgan.pretrained.registry import NETWORKS
 from jaxgan.systems import registry
 from jaxgan.training import configs
 
+_PLAINER = {  # than Python's own words
+    r"invalid literal for int\(\) with base 10: '.*'$": "it must be a whole number",
+    r"could not convert string to float: '.*'$": "it must be a number",
+}
 HELP = "<system>[:<variant>] or a config file's path[:<variant>]"
 
 
@@ -161,7 +166,10 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
             f"{indexed}: there is no such entry: set the whole tuple instead"
         ) from error
     except (flags.Error, ValueError, TypeError) as error:
-        raise UserError(" ".join(str(error).split())) from error
+        words = " ".join(str(error).split())
+        for pattern, plainer in _PLAINER.items():
+            words = re.sub(pattern, plainer, words)
+        raise UserError(words) from error
     for key in unset:
         section, name = _section(tree, key)
         if key not in flat and section[name] is None:

@@ -103,6 +103,10 @@ MISTAKES = [
             "get_config returned a dict", "return an ml_collections.ConfigDict"),
     Mistake("own config", "train --config={files}/nameless.py --workdir={out}/run",
             "config.name is not set", "name a system, one of cyclegan"),
+    Mistake("no number", f"{GAN3D} --config.training.batch_size=0x",
+            "--config.training.batch_size=0x: ", "it must be a whole number"),
+    Mistake("no number", f"{GAN3D} --config.system.beta1=half",
+            "--config.system.beta1=half: ", "it must be a number"),
     Mistake("impossible value", f"{GAN3D} --config.system.accuracy_threshold=7",
             "system.accuracy_threshold = 7", "at least 0 and at most 1"),
     # Data.
