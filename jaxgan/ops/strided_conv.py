@@ -57,7 +57,7 @@ def strided_conv(
     if plain or min(low for pair in padding for low in pair) < 0:
         return _conv(x, kernel, strides, padding)
     axes = list(zip(sides, window, strides, padding, strict=True))
-    out = [(n + lo + hi - k) // s + 1 for n, k, s, (lo, hi) in axes]
+    out = [_out_side(*axis) for axis in axes]
     if min(out) < 1:
         return _conv(x, kernel, strides, padding)
     swapped = math.prod(window) > math.prod(out)
@@ -83,6 +83,10 @@ def _conv(x: Any, kernel: Any, strides: Sequence[int], padding: Pairs) -> jax.Ar
     )
 
 
+def _out_side(n: int, k: int, stride: int, pads: tuple[int, int]) -> int:
+    return (n + sum(pads) - k) // stride + 1
+
+
 def _by_slices(
     x: Any, kernel: Any, strides: Sequence[int], padding: Pairs
 ) -> jax.Array:
@@ -94,10 +98,7 @@ def _by_slices(
     x = jnp.concatenate(slices, axis=-1)  # [b, d', h, w, depth * i]
     flat = x.reshape(-1, *x.shape[2:])
     kernel = jnp.moveaxis(kernel, 0, 2).reshape(*window, -1, features)
-    sides = [
-        (n + low + high - k) // s + 1
-        for n, k, s, (low, high) in zip(x.shape[2:4], window, strides[1:], padding[1:])
-    ]
+    sides = map(_out_side, x.shape[2:4], window, strides[1:], padding[1:])
     conv: Any = _ordered_conv  # custom_vjp has a type of its own
     if math.prod(window) > math.prod(sides):
         y = _by_phases(flat, kernel, strides[1:], padding[1:], conv)
@@ -179,7 +180,7 @@ def _phases(
     n: int, k: int, stride: int, low: int, high: int
 ) -> list[tuple[slice, slice, tuple[int, int]]]:
     """Of one axis: rows of the input, rows of the kernel, padding."""
-    out = (n + low + high - k) // stride + 1
+    out = _out_side(n, k, stride, (low, high))
     found = []
     for i in range(min(stride, k)):
         before = max(0, -((i - low) // stride))  # whole rows of padding
