@@ -19,7 +19,8 @@ STRUCTURES = {  # structural variants, at the size that tests use
     "tiny_stem2": {"resolution": 16, "channels": (16, 8, 8)},
     "tiny_gate_current": {"gate": "current"},
     "tiny_no_gate": {"gate": "none"},
-    "tiny_dcgan_norm": {"norm_first": False},
+    "tiny_dcgan_norm": {"discriminator_norm": "after_first"},
+    "tiny_plain": {"discriminator_norm": "none"},
     "tiny_minimax_normal": {"loss": "minimax", "prior": "normal"},
 }
 VARIANTS = ("shapenet64", "chairs32", "demo", "tiny", *STRUCTURES)
@@ -38,7 +39,7 @@ def get_config(variant: str = "shapenet64") -> ConfigDict:
     config.system.z_dim = 200
     config.system.prior = "uniform01"
     config.system.channels = (512, 256, 128, 64)
-    config.system.norm_first = True
+    config.system.discriminator_norm = "all"
     config.system.norm_momentum = 0.9
     config.system.loss = "non_saturating"
     config.system.gate = "last"
