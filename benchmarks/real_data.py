@@ -154,15 +154,23 @@ RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
             "data.where": "{{'rotation': 0}}",
             "data.holdout_by": "object_id",
             "system.channels": (128, 64, 32, 16),
-            "system.generator_learning_rate": 1e-3,
-            "system.discriminator_learning_rate": 5e-4,
-            "system.num_steps": 1200,
+            "system.num_steps": 2400,
             "training.batch_size": 16,
-            "training.evaluate_every": 600,
+            "training.log_every": 50,
+            "training.checkpoint_every": 400,
+            "training.evaluate_every": 800,
             "training.sample_every": 200,
             "evaluation.num_training": 666,
         },
-        [{}],
+        [
+            {},
+            {
+                "data.source": "npz:{data}/modelnet10_vox32/modelnet10_vox32_train.npz",
+                "data.where": None,
+                "data.holdout_by": None,
+                "evaluation.num_examples": 0,
+            },
+        ],
     ),
 }
 

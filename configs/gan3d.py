@@ -19,8 +19,7 @@ STRUCTURES = {  # structural variants, at the size that tests use
     "tiny_stem2": {"resolution": 16, "channels": (16, 8, 8)},
     "tiny_gate_current": {"gate": "current"},
     "tiny_no_gate": {"gate": "none"},
-    "tiny_dcgan_norm": {"discriminator_norm": "after_first"},
-    "tiny_plain": {"discriminator_norm": "none"},
+    "tiny_dcgan_norm": {"norm_first": False},
     "tiny_minimax_normal": {"loss": "minimax", "prior": "normal"},
 }
 VARIANTS = ("shapenet64", "chairs32", "demo", "tiny", *STRUCTURES)
@@ -39,7 +38,7 @@ def get_config(variant: str = "shapenet64") -> ConfigDict:
     config.system.z_dim = 200
     config.system.prior = "uniform01"
     config.system.channels = (512, 256, 128, 64)
-    config.system.discriminator_norm = "all"
+    config.system.norm_first = True
     config.system.norm_momentum = 0.9
     config.system.loss = "non_saturating"
     config.system.gate = "last"
@@ -76,8 +75,10 @@ def get_config(variant: str = "shapenet64") -> ConfigDict:
         config.data.image_size = config.system.resolution = 32
         config.data.min_voxels = 200
         config.system.channels = (256, 128, 64, 32)
-        # At 1e-5 the narrow D stays behind, and the gate never closes.
-        config.system.discriminator_learning_rate = 1e-4
+        # At 1e-5 the narrow D stays behind, and the gate never closes; at 1e-4 samples
+        # fade away. These are the settings of the re-implementations that make chairs.
+        config.system.discriminator_learning_rate = 1e-3
+        config.system.prior = "normal"
     elif variant == "demo":
         config.data.source = "synthetic:boxes"
         config.data.image_size = config.system.resolution = 16

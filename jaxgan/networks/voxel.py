@@ -11,11 +11,9 @@ from jaxtyping import Array, Float
 
 from jaxgan.core.types import Latent, Voxels
 from jaxgan.core.update import at_least_float32
-from jaxgan.networks.initializers import he_normal, normal_002
+from jaxgan.networks.initializers import normal_002
 from jaxgan.networks.layers import Conv, ConvTranspose, leaky_relu
 from jaxgan.networks.norms import BatchNorm
-
-NORMS = ("all", "after_first", "none")
 
 
 class VoxelGenerator(nn.Module):
@@ -60,20 +58,16 @@ class VoxelDiscriminator(nn.Module):
 
     The generator's mirror: 4^3 convolutions of stride 2 without bias, LeakyReLU 0.2.
 
-    Batch norm over batches of one kind hides how full their grids are: shapes that are
-    ten times fainter get nearly the same logits in training, so that thin ones fade
-    away. Without it layers have biases and He's initialisation, and density counts.
-
     Attributes:
       channels: of the hidden layers.
-      norm: batch norm after `all` hidden layers, as the re-implementations have it,
-        `after_first` alone, which is DCGAN's rule, or `none`.
+      norm_first: batch norm after the first layer too, as the re-implementations do;
+        DCGAN's rule leaves it out.
       momentum: share of the old running statistics that an update keeps.
       dtype: compute dtype.
     """
 
     channels: tuple[int, ...] = (64, 128, 256, 512)
-    norm: str = "all"
+    norm_first: bool = True
     momentum: float = 0.9
     dtype: Any = None
 
@@ -82,27 +76,25 @@ class VoxelDiscriminator(nn.Module):
         self, x: Voxels, *, train: bool
     ) -> tuple[Float[Array, " b"], list[Float[Array, "b _ _ _ _"]]]:
         """Maps voxels to logits `[b]` and the hidden layers' activations."""
-        taps, plain = [], self.norm == "none"
-        init = he_normal if plain else normal_002
+        taps = []
         for i, features in enumerate(self.channels, start=1):
             x = Conv(
                 features,
                 kernel_size=4,
                 stride=2,
                 padding=1,
-                use_bias=plain,
-                kernel_init=init,
+                use_bias=False,
                 dtype=self.dtype,
                 name=f"conv{i}",
             )(x)
-            if self.norm == "all" or (self.norm == "after_first" and i > 1):
+            if i > 1 or self.norm_first:
                 norm = BatchNorm(momentum=self.momentum, name=f"conv{i}_norm")
                 x = norm(x, train=train)
             x = leaky_relu(x)
             taps.append(x)
         # One output position: a matrix product with the taps that meet the grid.
         side, features = x.shape[1], x.shape[-1]
-        kernel = self.param("head_kernel", init, (4, 4, 4, features, 1))
+        kernel = self.param("head_kernel", normal_002, (4, 4, 4, features, 1))
         if side == 2:  # padding 1, stride 2
             kernel = kernel[1:3, 1:3, 1:3]
         elif side != 4:

@@ -16,9 +16,8 @@ alone: parameters, moments, their count, statistics.
 Differences: the official repository holds sampling code only, so the training follows
 the paper. The generator's loss is the non-saturating -log D(G(z)) that every
 implementation uses; `minimax` is the paper's. The discriminator has batch norm in its
-first layer too, as the re-implementations do (`discriminator_norm`); shapes with thin
-walls need one without any. Defaults are the paper's 64^3; at 32^3 the published variant
-halves the channels.
+first layer too (`norm_first`). Defaults are the paper's 64^3; at 32^3 the published
+variant halves the channels.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class GAN3D:
     z_dim: int = 200
     prior: str = "uniform01"  # or "normal"
     channels: tuple[int, ...] = (512, 256, 128, 64)  # G's; D mirrors them
-    discriminator_norm: str = "all"  # batch norm: or "after_first", or "none"
+    norm_first: bool = True  # batch norm in D's first layer
     norm_momentum: float = 0.9  # of batch norm's running statistics
     loss: str = "non_saturating"  # of the generator; or "minimax"
     gate: str = "last"  # whose accuracy decides: the last batch's, "current", "none"
@@ -70,7 +69,6 @@ class GAN3D:
         core.one_of(self.prior, core.PRIORS, "prior")
         core.one_of(self.loss, GENERATOR_LOSSES, "loss")
         core.one_of(self.gate, GATES, "gate")
-        core.one_of(self.discriminator_norm, voxel.NORMS, "discriminator_norm")
         core.check_fields(
             self,
             positive=("resolution", "z_dim", "channels", "microbatches"),
@@ -94,10 +92,7 @@ class GAN3D:
                 dtype,
             ),
             "discriminator": voxel.VoxelDiscriminator(
-                self.channels[::-1],
-                self.discriminator_norm,
-                self.norm_momentum,
-                dtype,
+                self.channels[::-1], self.norm_first, self.norm_momentum, dtype
             ),
         }
 
