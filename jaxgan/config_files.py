@@ -13,7 +13,7 @@ import re
 import runpy
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,18 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     """
     hints = _hints(config)
     flat = configs.flatten(config)
-    unset = {k: _kind(hint) for k, hint in hints.items() if flat.get(k) is None}
+    # A mapping may be named as a whole, which replaces it, or key by key.
+    whole = {
+        argument[match.end() :].partition("=")[0]
+        for argument in overrides
+        if (match := OVERRIDE.match(argument))
+    }
+    kept = {k for k in hints if k not in whole and _holds_mapping(config, k)}
+    unset = {
+        k: _kind(hint)
+        for k, hint in hints.items()
+        if flat.get(k) is None and k not in kept
+    }
     parsed, cleared, named = [], [], set()
     for argument in overrides:
         match = OVERRIDE.match(argument)
@@ -192,6 +203,13 @@ def _section(tree: Any, key: str) -> tuple[Any, str]:
     for section in sections:
         tree = tree[section]
     return tree, name
+
+
+def _holds_mapping(config: Mapping[str, Any], key: str) -> bool:
+    value: Any = config
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return isinstance(value, Mapping)
 
 
 def _check_key(key: str, config: dict[str, Any], unset: dict[str, type]) -> None:

@@ -224,3 +224,20 @@ def test_own_data_does_not_inherit_the_fields_of_an_embedded_set(name):
     assert given["data"]["fields"] == ("hr",)
     other = load("--config.data.source=synthetic:shapes", spec=demo)
     assert other["data"].get("fields") == fields
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], {"rotation": 0}),
+        (["--config.data.image_size=16"], {"rotation": 0}),
+        (["--config.data.where.rotation=3"], {"rotation": 3}),
+        (["--config.data.where={'label': 1}"], {"label": 1}),
+        (["--config.data.where=None"], None),
+    ],
+)
+def test_a_mapping_of_a_run_stays_unless_it_is_named(given, expected):
+    where = "--config.data.where={'rotation': 0}"
+    config = config_files.load("gan3d:tiny", [where])
+    assert config["data"]["where"] == {"rotation": 0}
+    assert config_files.override(config, given)["data"].get("where") == expected
