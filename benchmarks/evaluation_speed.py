@@ -21,7 +21,7 @@ from absl import flags
 
 from benchmarks import report
 from jaxgan import command, devices
-from jaxgan.evaluation import feature_network, features, frechet
+from jaxgan.evaluation import feature_network, features, fid, frechet
 from jaxgan.evaluation.options import Options
 
 FLAGS = flags.FlagValues()
@@ -31,7 +31,7 @@ flags.DEFINE_integer("batches", 2, "timed batches a row", 1, flag_values=FLAGS)
 flags.DEFINE_integer("dimension", 2048, "of the Frechet step", 2, flag_values=FLAGS)
 flags.DEFINE_integer("repetitions", 3, "of the Frechet step", 1, flag_values=FLAGS)
 flags.DEFINE_enum(
-    "fid_variant", "clean", sorted(feature_network.fid.VARIANTS), "", flag_values=FLAGS
+    "fid_variant", "clean", sorted(fid.VARIANTS), "the resize", flag_values=FLAGS
 )
 flags.DEFINE_string("output", None, report.OUTPUT_HELP, flag_values=FLAGS)
 devices.define_flags(FLAGS)

@@ -138,25 +138,23 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     """
     hints = _hints(config)
     flat = configs.flatten(config)
-    # A mapping may be named as a whole, which replaces it, or key by key.
-    whole = {
+    named = {
         argument[match.end() :].partition("=")[0]
         for argument in overrides
         if (match := OVERRIDE.match(argument))
     }
-    kept = {k for k in hints if k not in whole and _holds_mapping(config, k)}
-    unset = {
-        k: _kind(hint)
-        for k, hint in hints.items()
-        if flat.get(k) is None and k not in kept
-    }
-    parsed, cleared, named = [], [], set()
+    unset = {}
+    for key, hint in hints.items():
+        value = _value(config, key)
+        # A mapping that is named as a whole is replaced; its keys may be named too.
+        if value is None or (key in named and isinstance(value, Mapping)):
+            unset[key] = _kind(hint)
+    parsed, cleared = [], []
     for argument in overrides:
         match = OVERRIDE.match(argument)
         if match:
             key, _, value = argument[match.end() :].partition("=")
             _check_key(key, config, unset)
-            named.add(key)
             if value == "None" and type(None) in typing.get_args(hints.get(key)):
                 cleared.append(key)  # ml_collections would read a name or (None,)
                 continue
@@ -205,11 +203,12 @@ def _section(tree: Any, key: str) -> tuple[Any, str]:
     return tree, name
 
 
-def _holds_mapping(config: Mapping[str, Any], key: str) -> bool:
+def _value(config: Mapping[str, Any], key: str) -> Any:
+    """What a key has; None where it or its section is left out."""
     value: Any = config
     for name in key.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
-    return isinstance(value, Mapping)
+    return value
 
 
 def _check_key(key: str, config: dict[str, Any], unset: dict[str, type]) -> None:

@@ -16,6 +16,16 @@ _ROUNDS = 8
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
+def spread(
+    rows: Int[np.ndarray, " n"], count: int, total: int
+) -> Int[np.ndarray, " n"]:
+    """Row r of `count` that lie evenly among `total` examples; all if they are equal.
+
+    Neighbours are often alike: files sorted by class, frames of a film.
+    """
+    return rows.astype(np.int64) * total // count
+
+
 def epoch_and_index(
     position: Int[np.ndarray, "*n"], count: int, seed: int
 ) -> tuple[Int[np.ndarray, "*n"], Int[np.ndarray, "*n"]]:

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jaxgan.core.state import TrainState, fold_name
 from jaxgan.core.system import Frozen, Stage, System
 from jaxgan.core.types import Key
+from jaxgan.data.permutation import spread
 from jaxgan.training import sharding
 
 
@@ -144,13 +145,10 @@ class Programs:
         return jitted.lower(state, health, self.frozen, raw).compile(), health
 
     def sample_inputs(self, task: Any, count: int) -> tuple[Any, Key]:
-        """Examples spread evenly over a task, and the key of all pictures of a run.
-
-        Neighbours are often alike: frames of a film, files sorted by a label.
-        """
+        """Examples spread evenly over a task, and the key of all pictures of a run."""
         key = fold_name(root_key(self._seed), "samples")
         count = min(count, task.num_examples)
-        raw = task.examples(np.arange(count) * task.num_examples // count)
+        raw = task.examples(spread(np.arange(count), count, task.num_examples))
         return jax.jit(task.preprocess)(raw, key), key
 
     def sample(self, state: TrainState, batch: Any, key: Key) -> dict[str, np.ndarray]:

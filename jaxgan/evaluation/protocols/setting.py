@@ -15,6 +15,7 @@ import numpy as np
 from jaxgan.core import Choice, Float, Int, Labels, Latent, Mode, System, draw_latent
 from jaxgan.core.errors import UserError
 from jaxgan.data import Task
+from jaxgan.data.permutation import spread
 from jaxgan.evaluation import fid, image_sets
 from jaxgan.evaluation.feature_network import FeatureNetwork
 from jaxgan.evaluation.image_sets import ImageSets
@@ -208,14 +209,6 @@ class Setting:
                     image_sets.statistics(sets, name),
                 )
         return figures
-
-
-def spread(rows: np.ndarray, count: int, total: int) -> np.ndarray:
-    """Row r of `count` that lie evenly among `total` examples; all if they are equal.
-
-    Sources are often sorted by class, so the first examples would be of one.
-    """
-    return rows.astype(np.int64) * total // count
 
 
 def shuffled(examples: np.ndarray) -> np.ndarray:

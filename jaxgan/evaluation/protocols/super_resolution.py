@@ -22,10 +22,11 @@ import numpy as np
 
 from jaxgan.core.errors import UserError
 from jaxgan.data import Task
+from jaxgan.data.permutation import spread
 from jaxgan.data.pictures import Unusable, convert, decode
 from jaxgan.data.tasks.low_high import degrade
 from jaxgan.evaluation import image_sets, per_image, psnr, ssim
-from jaxgan.evaluation.protocols.setting import Setting, spread
+from jaxgan.evaluation.protocols.setting import Setting
 from jaxgan.evaluation.protocols.translation import figures
 from jaxgan.ops.bicubic import bicubic_resize
 
