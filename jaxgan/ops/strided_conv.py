@@ -17,14 +17,15 @@ faster for the layers of 3D-GAN with one channel, 1.2 to 3 times for the others,
 price of multiplying the first axis's padding.
 
 XLA's CPU compiler brings only convolutions of the entry computation into the order of
-axes that its fast path knows. Inside a `cond` (3D-GAN's gate) or a loop the gradients
-that autodiff writes run 15 times more slowly, so those of the slices are written out in
-that order, by a `custom_vjp`: there is no forward-mode derivative in three dimensions.
+axes that its fast path knows. Inside a loop or a `cond` the gradients that autodiff
+writes run 2 to 15 times more slowly, so there a `custom_jvp` states the derivative in a
+form whose transpose, the gradient, has that order. Forward mode, `vmap` and higher
+derivatives stay what they are.
 """
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -32,17 +33,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
-AnyArray: TypeAlias = Array | np.ndarray  # a custom_vjp's constants are NumPy's
-Pairs = Sequence[tuple[int, int]]
+AnyArray: TypeAlias = Array | np.ndarray  # constants of a custom_vjp are NumPy's
+Pairs = tuple[tuple[int, int], ...]
 
 
 def strided_conv(
     x: Float[AnyArray, "b *size i"],
     kernel: Float[AnyArray, "*window i o"],
     strides: Sequence[int],
-    padding: Pairs,
+    padding: Sequence[tuple[int, int]],
 ) -> Float[Array, "b *out_size o"]:
     """`lax.conv_general_dilated` of NHWC or NDHWC arrays.
 
@@ -52,6 +54,7 @@ def strided_conv(
         strides: One number an axis.
         padding: Zeros, `(low, high)` an axis.
     """
+    strides, padding = tuple(strides), tuple((low, high) for low, high in padding)
     sides, window = x.shape[1:-1], kernel.shape[:-2]
     plain = not all(isinstance(n, int) for n in sides) or max(strides) == 1
     if plain or min(low for pair in padding for low in pair) < 0:
@@ -76,8 +79,51 @@ def strided_conv(
     return _conv(x, kernel, strides, padding)
 
 
-def _conv(x: Any, kernel: Any, strides: Sequence[int], padding: Pairs) -> jax.Array:
+@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _conv(x: Any, kernel: Any, strides: Any, padding: Pairs) -> Any:
     names = ("NHWC", "HWIO", "NHWC") if x.ndim == 4 else ("NDHWC", "DHWIO", "NDHWC")
+    return _lax_conv(x, kernel, strides, padding, names)
+
+
+def _derivative(strides, padding, primals, tangents):
+    x, kernel = primals
+    x_tangent, kernel_tangent = tangents
+    # What is not differentiated is left out: zeros would be convolved.
+    terms = []
+    if not isinstance(x_tangent, SymbolicZero):
+        terms.append((_to_input, x_tangent, kernel))
+    if not isinstance(kernel_tangent, SymbolicZero):
+        terms.append((_to_kernel, x, kernel_tangent))
+    plain = partial(_conv, strides=strides, padding=padding)
+    changes = [
+        lax.platform_dependent(
+            *operands,
+            cpu=partial(on_cpu, strides, padding) if x.ndim == 4 else plain,
+            default=plain,
+        )
+        for on_cpu, *operands in terms
+    ]
+    return plain(x, kernel), sum(changes[1:], start=changes[0])
+
+
+_conv.defjvp(_derivative, symbolic_zeros=True)
+
+
+def _to_input(strides, padding, x, kernel):
+    """`_conv`, so written that its transpose in `x` is NHWC, HWIO -> NHWC."""
+    names = ("NHWC", "HWOI", "NHWC")
+    return _lax_conv(x, jnp.swapaxes(kernel, 2, 3), strides, padding, names)
+
+
+def _to_kernel(strides, padding, x, kernel):
+    """`_conv`, so written that its transpose in `kernel` is NHWC, HWIO -> NHWC."""
+    names = ("CHWN", "IHWO", "HWNC")
+    x, kernel = jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(kernel, (2, 0, 1, 3))
+    y = _lax_conv(x, kernel, strides, padding, names)
+    return jnp.transpose(y, (2, 0, 1, 3))
+
+
+def _lax_conv(x, kernel, strides, padding, names):
     return lax.conv_general_dilated(
         x, kernel, strides, padding, dimension_numbers=names
     )
@@ -88,7 +134,7 @@ def _out_side(n: int, k: int, stride: int, pads: tuple[int, int]) -> int:
 
 
 def _by_slices(
-    x: Any, kernel: Any, strides: Sequence[int], padding: Pairs
+    x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs
 ) -> jax.Array:
     depth, *window, _, features = kernel.shape
     x = jnp.pad(x, ((0, 0), padding[0], *[(0, 0)] * 3))
@@ -99,66 +145,13 @@ def _by_slices(
     flat = x.reshape(-1, *x.shape[2:])
     kernel = jnp.moveaxis(kernel, 0, 2).reshape(*window, -1, features)
     sides = map(_out_side, x.shape[2:4], window, strides[1:], padding[1:])
-    conv: Any = _ordered_conv  # custom_vjp has a type of its own
-    if math.prod(window) > math.prod(sides):
-        y = _by_phases(flat, kernel, strides[1:], padding[1:], conv)
-    else:
-        y = conv(flat, kernel, tuple(strides[1:]), tuple(padding[1:]))
+    conv = _by_phases if math.prod(window) > math.prod(sides) else _conv
+    y = conv(flat, kernel, strides[1:], padding[1:])
     return y.reshape(-1, out, *y.shape[1:])
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _ordered_conv(x: Any, kernel: Any, strides: Any, padding: Any) -> jax.Array:
-    return _conv(x, kernel, strides, padding)
-
-
-def _ordered_forward(x, kernel, strides, padding):
-    return _conv(x, kernel, strides, padding), (x, kernel)
-
-
-def _ordered_backward(strides, padding, residuals, cotangent):
-    """Both gradients as NHWC, HWIO -> NHWC, transposed before and after."""
-    x, kernel = residuals
-    window, sides = kernel.shape[:2], x.shape[1:3]
-    names = ("NHWC", "HWIO", "NHWC")
-    # What the last window leaves over is negative padding at the end.
-    spread = [(n - 1) * s + 1 for n, s in zip(cotangent.shape[1:3], strides)]
-    around = [
-        (k - 1 - low, n + low - g)
-        for n, k, g, (low, _) in zip(sides, window, spread, padding)
-    ]
-    x_gradient = lax.conv_general_dilated(
-        cotangent,
-        jnp.swapaxes(kernel[::-1, ::-1], 2, 3),
-        (1, 1),
-        around,
-        lhs_dilation=strides,
-        dimension_numbers=names,
-    )
-    ends = [
-        (low, g + k - 1 - n - low)
-        for n, k, g, (low, _) in zip(sides, window, spread, padding)
-    ]
-    kernel_gradient = lax.conv_general_dilated(
-        jnp.transpose(x, (3, 1, 2, 0)),
-        jnp.transpose(cotangent, (1, 2, 0, 3)),
-        (1, 1),
-        ends,
-        rhs_dilation=strides,
-        dimension_numbers=names,
-    )
-    return x_gradient, jnp.transpose(kernel_gradient, (1, 2, 0, 3))
-
-
-_ordered_conv.defvjp(_ordered_forward, _ordered_backward)
-
-
 def _by_phases(
-    x: Any,
-    kernel: Any,
-    strides: Sequence[int],
-    padding: Pairs,
-    conv: Callable[..., jax.Array] = _conv,
+    x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs
 ) -> jax.Array:
     axes = [
         _phases(n, k, s, low, high)
@@ -170,7 +163,7 @@ def _by_phases(
     for phase in itertools.product(*axes):
         rows, taps, pads = zip(*phase, strict=True)
         ones = (1,) * len(rows)
-        parts.append(conv(x[(slice(None), *rows)], kernel[taps], ones, pads))
+        parts.append(_conv(x[(slice(None), *rows)], kernel[taps], ones, pads))
     if not parts:  # every tap meets padding alone
         return _conv(x, kernel, strides, padding)
     return sum(parts[1:], start=parts[0])

@@ -1,5 +1,7 @@
 """The convolution by phases or slices equals `lax`, and costs what it must."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from jax import lax
 
 from benchmarks import hlo
+from jaxgan.ops.conv_transpose import conv_transpose
 from jaxgan.ops.strided_conv import strided_conv
 
 CASES = {  # input size, window, strides, padding
@@ -107,3 +110,57 @@ def test_reverse_over_reverse_equals_lax(case):
             jax.jit(jax.grad(penalty(c)))(kernel) for c in (strided_conv, reference)
         )
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", ["large_map", "tensorflow_same", "odd_voxels"])
+def test_forward_mode_and_vmap_equal_lax(case):
+    size, window, strides, padding = CASES[case]
+    x, kernel = arrays(size, window)
+    kernels = jnp.stack([kernel, 2 * kernel - 1])
+
+    def run(conv):
+        def slope(x, kernel):
+            value = lambda x, k: conv(x, k, strides, padding)  # noqa: E731
+            return jax.jvp(value, (x, kernel), (jnp.cos(x), jnp.sin(kernel)))
+
+        def gradient(x, kernel):
+            loss = lambda *args: jnp.sum(slope(*args)[1] ** 2)  # noqa: E731
+            return jax.grad(loss, (0, 1))(x, kernel)
+
+        mapped = jax.vmap(gradient, (None, 0))(x, kernels)
+        return jax.jit(slope)(x, kernel), mapped
+
+    for ours, theirs in zip(
+        *(jax.tree.leaves(run(c)) for c in (strided_conv, reference))
+    ):
+        scale = np.abs(theirs).max()
+        np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-5)
+
+
+def transposed(x, kernel):
+    return conv_transpose(x, kernel, 2, ((1, 2), (1, 2)))
+
+
+def strided(x, kernel):
+    return strided_conv(x, kernel, (2, 2), ((1, 2), (1, 2)))
+
+
+@pytest.mark.parametrize("function", [strided, transposed])
+def test_a_loop_has_every_pass_in_the_order_of_axes_a_cpu_is_fast_in(function):
+    """Inside loops XLA's CPU compiler leaves the order as it is written."""
+    x, kernel = arrays((16, 16), (5, 5), inputs=4, outputs=4)
+
+    def orders(conv) -> set[str]:
+        def step(carry, _):
+            x, kernel = carry
+            loss = lambda x, k: jnp.sum(jnp.sin(conv(x, k)))  # noqa: E731
+            gradients = jax.grad(loss, (0, 1))(x, kernel)
+            return jax.tree.map(jnp.subtract, carry, gradients), None
+
+        loop = jax.jit(lambda *carry: jax.lax.scan(step, carry, length=3)[0])
+        text = loop.lower(x, kernel).compile().as_text()
+        return set(re.findall(r" convolution\(.*dim_labels=([\w>-]+)", text))
+
+    assert orders(function) == {"b01f_01io->b01f"}
+    plain = lambda x, k: reference(x, k, (2, 2), ((1, 2), (1, 2)))  # noqa: E731
+    assert len(orders(plain)) > 1  # or XLA has changed, and `_derivative` may go
