@@ -161,6 +161,21 @@ def _one_blas_thread() -> AbstractContextManager[Any]:
     return threadpool_limits(1)
 
 
+def _root(covariance: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d rank"]:
+    """`R` with `R R^T` the covariance: Cholesky's, or by eigenvectors if singular."""
+    noise = len(covariance) * np.finfo(np.float64).eps
+    try:
+        lower = np.linalg.cholesky(covariance)
+        pivots = np.square(lower.diagonal())
+        if pivots.min() > 100 * noise * pivots.max():
+            return lower
+    except np.linalg.LinAlgError:  # not positive definite
+        pass
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > noise * values[-1]
+    return vectors[:, kept] * np.sqrt(values[kept])
+
+
 def frechet_distance(
     mean_1: Float[np.ndarray, " d"],
     covariance_1: Float[np.ndarray, "d d"],
@@ -170,10 +185,10 @@ def frechet_distance(
     """The Frechet distance of two Gaussians, float64.
 
     `tr (S1 S2)^(1/2)` is the sum of the square roots of the eigenvalues of the
-    symmetric `S1^(1/2) S2 S1^(1/2)`: two symmetric eigenproblems, six times faster than
-    a matrix square root, without imaginary part or ridge where one is singular. The
-    second is that of the range of `S1`: square roots would enlarge the rounding noise
-    of its null space.
+    symmetric `R^T S2 R` for any `S1 = R R^T`: a Cholesky factor and one symmetric
+    eigenproblem, where a matrix square root costs more and may turn out complex. If
+    `S1` is singular, with fewer images than dimensions, `R` spans its range alone:
+    square roots would enlarge the rounding noise of its null space.
 
     Raises:
         UserError: if a covariance or mean is not finite.
@@ -189,9 +204,7 @@ def frechet_distance(
         np.asarray(array, np.float64) for array in arrays
     )
     with _one_blas_thread():
-        values, vectors = np.linalg.eigh(covariance_1)
-        noise = len(values) * np.finfo(np.float64).eps * values[-1]
-        root = (vectors * np.sqrt(np.maximum(values, 0.0)))[:, values > noise]
+        root = _root(covariance_1)
         product = root.T @ covariance_2 @ root
         eigenvalues = np.linalg.eigvalsh((product + product.T) / 2.0)
     trace = np.sum(np.sqrt(np.maximum(eigenvalues, 0.0)))

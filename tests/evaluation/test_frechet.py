@@ -92,7 +92,14 @@ def test_check_11_the_step_at_2048_dimensions_with_fewer_images():
     assert frechet.distance(x, y) == pytest.approx(expected, rel=1e-6)
 
 
-def test_eigh_route_agrees_with_the_matrix_square_root():
+def test_either_side_may_be_the_one_with_fewer_images_than_dimensions():
+    """The first covariance is factored, by Cholesky where it can be."""
+    full, singular = (frechet.from_features(sample(n, 20, n)) for n in (300, 10))
+    there, back = frechet.distance(full, singular), frechet.distance(singular, full)
+    assert there == pytest.approx(back, rel=1e-7)
+
+
+def test_the_distance_agrees_with_the_matrix_square_root():
     from scipy.linalg import sqrtm
 
     x, y = sample(300, 20), sample(300, 20, seed=1)
