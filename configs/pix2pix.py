@@ -8,20 +8,37 @@ The published runs use batch 1 or 4 and take hours to days on a GPU; `demo` take
 minutes on a CPU.
 """
 
+from typing import NamedTuple
+
 from ml_collections import ConfigDict
 
-# name: (pairs in the training set, direction, epochs constant, epochs of decay, batch,
-# load size, mirrored). The PyTorch code's epochs where it trains that set; the paper's
-# rates are constant for all 200.
+
+class Published(NamedTuple):
+    """How a set was trained; epochs of the PyTorch code where it trains that set (the
+    paper's rates are constant for all 200)."""
+
+    pairs: int
+    direction: str = "AtoB"
+    epochs: int = 100  # at the constant rate
+    decay: int = 100  # epochs of decay
+    batch: int = 1
+    load_size: int = 286
+    flip: bool = True
+
+
 PUBLISHED = {
-    "facades": (400, "BtoA", 100, 100, 1, 286, True),
-    "cityscapes": (2975, "BtoA", 100, 100, 1, 286, True),
-    "maps": (1096, "AtoB", 100, 100, 1, 286, True),
-    "edges2shoes": (49_825, "AtoB", 15, 0, 4, 256, False),
-    "edges2handbags": (138_567, "AtoB", 15, 0, 4, 256, False),
-    "night2day": (17_823, "BtoA", 17, 0, 4, 286, True),
-    "colorization": (1_281_167, "AtoB", 6, 0, 4, 256, True),
-    "inpainting": (14_900, "AtoB", 25, 0, 4, 286, True),
+    "facades": Published(400, "BtoA"),
+    "cityscapes": Published(2975, "BtoA"),
+    "maps": Published(1096),
+    "edges2shoes": Published(
+        49_825, epochs=15, decay=0, batch=4, load_size=256, flip=False
+    ),
+    "edges2handbags": Published(
+        138_567, epochs=15, decay=0, batch=4, load_size=256, flip=False
+    ),
+    "night2day": Published(17_823, "BtoA", epochs=17, decay=0, batch=4),
+    "colorization": Published(1_281_167, epochs=6, decay=0, batch=4, load_size=256),
+    "inpainting": Published(14_900, epochs=25, decay=0, batch=4),
 }
 STRUCTURES = {  # structural variants, at the size that tests use
     "tiny_pixel": {"discriminator": "pixel"},
@@ -93,15 +110,16 @@ def get_config(variant: str = "facades") -> ConfigDict:
     config.evaluation.labels_in = "b"  # the domain that shows them
 
     if variant in PUBLISHED:
-        pairs, direction, constant, decay, batch, load, flip = PUBLISHED[variant]
-        steps = pairs // batch
+        run = PUBLISHED[variant]
+        steps = run.pairs // run.batch
         config.data.source = f"tfds:pix2pix/{variant}"
-        config.data.direction = direction
-        config.data.load_size = load
-        config.data.flip = flip
-        config.training.batch_size = batch
-        config.system.constant_steps = constant * steps
-        config.system.decay_steps = decay * steps
+        config.data.direction = run.direction
+        config.data.load_size = run.load_size
+        config.data.flip = run.flip
+        config.training.batch_size = run.batch
+        config.system.norm_groups = 0 if run.batch == 1 else 1
+        config.system.constant_steps = run.epochs * steps
+        config.system.decay_steps = run.decay * steps
         config.system.epoch_steps = steps
         if variant == "cityscapes":  # labels to photographs: needs a segmenter
             config.evaluation.palette = "cityscapes"

@@ -17,6 +17,7 @@ Values of the run's config can be overridden for this evaluation, such as its da
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -92,8 +93,12 @@ def main(argv: Sequence[str]) -> None:
 
     from jaxgan.evaluation import rows
 
-    path = FLAGS.output if FLAGS.write else None
-    if path:
+    path = FLAGS.output
+    if not path and FLAGS.workdir:
+        path = f"{FLAGS.workdir}/evaluation.jsonl"
+    if not FLAGS.write:
+        path = None
+    if path and (FLAGS.output or os.path.isdir(FLAGS.workdir)):
         rows.require(path)  # refused now, not when all is computed
     with out_of_memory(
         "the device is out of memory: lower --config.evaluation.batch_size, or "
@@ -101,8 +106,6 @@ def main(argv: Sequence[str]) -> None:
     ):
         about, figures = (_run if FLAGS.workdir else _folders)([*short, *overrides])
     print(rows.table(figures))
-    if FLAGS.write and FLAGS.workdir:
-        path = path or f"{FLAGS.workdir}/evaluation.jsonl"
     if path:
         rows.append(path, {**about, **figures})
 
@@ -112,10 +115,8 @@ _Row = dict[str, Any]
 
 def _run(overrides: Sequence[str]) -> tuple[_Row, _Row]:
     # After the devices are chosen: these import everything.
-    from etils import epath
-
     from jaxgan.evaluation import protocols
-    from jaxgan.training import checkpoint, runs
+    from jaxgan.training import runs
 
     own = runs.read_config(FLAGS.workdir)
     config = config_files.override(own, overrides)
@@ -126,11 +127,10 @@ def _run(overrides: Sequence[str]) -> tuple[_Row, _Row]:
                 "can are data, evaluation, pretrained and seed"
             )
     protocols.require(config)
-    system, variables, frozen = runs.load(FLAGS.workdir, FLAGS.weights, FLAGS.step)
-    figures = protocols.evaluate(system, variables, frozen, config, split=FLAGS.split)
-    steps = checkpoint.committed(epath.Path(FLAGS.workdir) / "checkpoints")
+    step, *trained = runs.load_with_step(FLAGS.workdir, FLAGS.weights, FLAGS.step)
+    figures = protocols.evaluate(*trained, config, split=FLAGS.split)
     about = {
-        "step": steps[-1] if FLAGS.step is None else FLAGS.step,
+        "step": step,
         "split": FLAGS.split,
         "weights": FLAGS.weights,
         **protocols.provenance(config),

@@ -1,6 +1,7 @@
 """`jaxgan evaluate` from end to end, inside this process."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -26,6 +27,7 @@ def run(tmp_path_factory):
             f"--workdir={workdir}",
             "--config.training.num_steps=2",
             "--config.training.evaluate_every=2",
+            "--config.training.checkpoint_every=1",
             "--config.training.sample_every=0",
         ]
     )
@@ -55,6 +57,15 @@ def test_figures_are_printed_and_appended(run, capsys):
     count = len(rows(run / "evaluation.jsonl"))
     call(f"--workdir={run}", "--num_examples=8", "--nowrite")
     assert len(rows(run / "evaluation.jsonl")) == count
+
+
+def test_the_step_is_that_of_the_checkpoint_that_could_be_read(run, tmp_path):
+    """The newest is damaged: the one before is judged, and named in the row."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    for path in (copy / "checkpoints" / "2" / "networks").rglob("d/*"):
+        path.write_bytes(b"")
+    call(f"--workdir={copy}", "--num_examples=8")
+    assert rows(copy / "evaluation.jsonl")[-1]["step"] == 1
 
 
 def test_figures_are_those_of_the_training_and_of_every_batch_size(run, tmp_path):
@@ -88,6 +99,12 @@ def test_fid_of_a_run_names_its_network_and_its_statistics(run, tmp_path, monkey
     assert second["features/reference"] == str(stats) and "kid/clean" not in second
     with pytest.raises(UserError, match="'missing.npz' not found"):
         call(*flags, "--reference=missing.npz")
+    with np.load(stats) as stored:  # as pytorch-fid writes them
+        np.savez(stats, mu=stored["mu"], sigma=stored["sigma"])
+    with pytest.raises(UserError, match="do not say which variant"):
+        call(*flags, f"--reference={stats}")
+    call(*flags, f"--reference={stats}", "--fid_variant=clean")
+    assert rows(path)[-1]["fid/clean"] == pytest.approx(first["fid/clean"], rel=1e-9)
 
 
 @pytest.fixture

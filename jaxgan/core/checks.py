@@ -13,7 +13,11 @@ FARTHEST = 4096  # how far from a size that does not fit one that does is looked
 
 
 def check_fields(
-    system: Any, *, positive: Collection[str] = (), shares: Collection[str] = ()
+    system: Any,
+    *,
+    positive: Collection[str] = (),
+    shares: Collection[str] = (),
+    below_one: Collection[str] = (),
 ) -> None:
     """Refuses impossible numbers among the fields of a system; for `__post_init__`.
 
@@ -22,7 +26,8 @@ def check_fields(
     Args:
       system: a dataclass.
       positive: fields that must be above 0, such as sizes and widths.
-      shares: fields that may not be above 1, such as decays and momenta.
+      shares: fields that may not be above 1, such as thresholds of an accuracy.
+      below_one: fields that must be below 1, such as Adam's decay rates.
 
     Raises:
       UserError: naming the field, its value and what it must be.
@@ -34,9 +39,11 @@ def check_fields(
                 continue
             low = field.name in positive and number == 0
             high = field.name in shares and number > 1
+            high |= field.name in below_one and number >= 1
             if low or high or number < 0 or not math.isfinite(number):
                 wanted = "above 0" if field.name in positive else "at least 0"
                 wanted += " and at most 1" if field.name in shares else ""
+                wanted += " and below 1" if field.name in below_one else ""
                 wanted += "" if math.isfinite(number) else ", and finite"
                 raise UserError(
                     f"system.{field.name} = {value!r} is impossible: it must be "

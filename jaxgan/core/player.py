@@ -85,13 +85,16 @@ def linear_decay(
 
     Args:
       rate: the constant rate.
-      constant_steps: steps at the constant rate; whole epochs.
-      decay_steps: steps of decay; whole epochs.
-      steps_per_epoch: how many steps share one rate; 1 decays every step.
+      constant_steps: steps at the constant rate.
+      decay_steps: steps of decay.
+      steps_per_epoch: how many steps share one rate; 1 decays every step, and so does
+        a number that does not divide both lengths, as in a published run cut short.
       floor_fix: count epochs from 0, so that the last epoch still trains.
 
     References: junyanz/pytorch-CycleGAN-and-pix2pix, `models/networks.py`.
     """
+    if constant_steps % steps_per_epoch or decay_steps % steps_per_epoch:
+        steps_per_epoch = 1
     constant, decay = constant_steps // steps_per_epoch, decay_steps // steps_per_epoch
     if not decay:  # the formula would take the last constant epoch to 0
         return lambda count: rate

@@ -1,6 +1,8 @@
 """Loss functions: one function a formula, weights belong to the systems."""
 
 from jaxgan.losses.adversarial import (
+    GAN_LOSSES,
+    GanLoss,
     bce_discriminator,
     binary_accuracy,
     lsgan_discriminator,
@@ -19,6 +21,8 @@ from jaxgan.losses.perceptual import feature_distance
 from jaxgan.losses.pixel import l1, mse, total_variation
 
 __all__ = [
+    "GAN_LOSSES",
+    "GanLoss",
     "bce_discriminator",
     "binary_accuracy",
     "context_loss",

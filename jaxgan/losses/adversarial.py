@@ -5,6 +5,9 @@ at least. Discriminator losses are minimised by the discriminator, generator los
 the generator.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -16,11 +19,13 @@ def _mean(x) -> Scalar:
     return jnp.mean(at_least_float32(x))
 
 
+def _mean_square(x) -> Scalar:
+    return _mean(jnp.square(at_least_float32(x)))
+
+
 def bce_discriminator(real_logits: Logits, fake_logits: Logits) -> Scalar:
     """`-log D(x) - log(1 - D(G(z)))`: two means, summed (Goodfellow et al., 2014)."""
-    return _mean(jax.nn.softplus(-at_least_float32(real_logits))) + _mean(
-        jax.nn.softplus(at_least_float32(fake_logits))
-    )
+    return non_saturating_generator(real_logits) - minimax_generator(fake_logits)
 
 
 def non_saturating_generator(fake_logits: Logits) -> Scalar:
@@ -35,13 +40,12 @@ def minimax_generator(fake_logits: Logits) -> Scalar:
 
 def lsgan_discriminator(real_scores: Logits, fake_scores: Logits) -> Scalar:
     """`(D(x) - 1)^2 + D(G(z))^2`, sum of the two means (Mao et al., 2017)."""
-    real = jnp.square(at_least_float32(real_scores) - 1.0)
-    return _mean(real) + _mean(jnp.square(at_least_float32(fake_scores)))
+    return lsgan_generator(real_scores) + _mean_square(fake_scores)
 
 
 def lsgan_generator(fake_scores: Logits) -> Scalar:
     """`(D(G(z)) - 1)^2` (Mao et al., 2017)."""
-    return _mean(jnp.square(at_least_float32(fake_scores) - 1.0))
+    return _mean_square(at_least_float32(fake_scores) - 1.0)
 
 
 def wasserstein_discriminator(real_scores: Logits, fake_scores: Logits) -> Scalar:
@@ -54,7 +58,33 @@ def wasserstein_generator(fake_scores: Logits) -> Scalar:
     return -_mean(fake_scores)
 
 
-def binary_accuracy(real_logits: Logits, fake_logits: Logits) -> Scalar:
-    """Share of right calls: real logits above 0, fake logits below 0; in [0, 1]."""
-    right = jnp.sum(real_logits > 0) + jnp.sum(fake_logits < 0)
+def binary_accuracy(
+    real_logits: Logits, fake_logits: Logits, threshold: float = 0.0
+) -> Scalar:
+    """Share of right calls: reals above the threshold, fakes below; in [0, 1]."""
+    right = jnp.sum(real_logits > threshold) + jnp.sum(fake_logits < threshold)
     return right.astype(jnp.float32) / (real_logits.size + fake_logits.size)
+
+
+class GanLoss(NamedTuple):
+    """A formula in which the generator's loss is that of fakes which are to be real.
+
+    Attributes:
+      real: loss of scores that should call their images real: the discriminator's of
+        real images, the generator's of its own.
+      fake: the discriminator's loss of scores of generated images.
+      threshold: what separates the scores of real and fake; None if nothing does.
+
+    References: junyanz/pytorch-CycleGAN-and-pix2pix, `GANLoss`.
+    """
+
+    real: Callable[[Logits], Scalar]
+    fake: Callable[[Logits], Scalar]
+    threshold: float | None
+
+
+GAN_LOSSES = {
+    "bce": GanLoss(non_saturating_generator, lambda x: -minimax_generator(x), 0.0),
+    "lsgan": GanLoss(lsgan_generator, _mean_square, 0.5),
+    "wasserstein": GanLoss(wasserstein_generator, _mean, None),  # without penalty
+}

@@ -22,7 +22,7 @@ class PatchDiscriminator(nn.Module):
     Attributes:
       base_channels: the references' `ndf`; layers have at most 8 times as many.
       num_layers: stride-2 layers.
-      norm: `batch`, `instance` or `none`; the first layer has none.
+      norm: `batch`, `instance`, `instance_affine` or `none`; the first layer has none.
       norm_groups: groups of batch statistics; 0 gives each example its own.
       dtype: compute dtype.
     """
@@ -90,3 +90,12 @@ def receptive_field(num_layers: int) -> int:
     for _ in range(num_layers):
         field = 2 * field + 2  # 4x4, stride 2
     return field
+
+
+def translation_discriminator(
+    kind: str, base_channels: int, num_layers: int, **shared: Any
+) -> PatchDiscriminator | PixelDiscriminator:
+    """The discriminator that `patch` or `pixel` names; `shared` goes to either."""
+    if kind == "patch":
+        return PatchDiscriminator(base_channels, num_layers, **shared)
+    return PixelDiscriminator(base_channels, **shared)

@@ -31,7 +31,7 @@ class UNet(nn.Module):
       out_channels: channels of the result.
       num_downs: how often the size is halved: 8 at 256 px, 7 at 128 px.
       base_channels: the references' `ngf`; layers have at most 8 times as many.
-      norm: `batch` (no bias before it), `instance` (with bias), `none`.
+      norm: `batch` (no bias before it), `instance`, `instance_affine`, `none`.
       norm_groups: groups of batch statistics; 0 gives each example its own.
       dropout_layers: decoder layers, counted from 1 at the innermost, whose output is
         dropped with p = 0.5. The PyTorch reference drops 2 to num_downs - 4, the

@@ -16,7 +16,9 @@ Differences: follows the PyTorch code where it differs from the Lua code (one jo
 update of both generators, one of both discriminators; no affine in instance norm). Its
 default `lambda_identity` 0.5 is kept; the paper uses the identity loss only for
 paintings to photographs and flowers, and the configs of its other tasks set 0. The
-image pool is split into `pool_groups` logical groups of the batch.
+image pool is split into `pool_groups` logical groups of the batch. With batch norm a
+discriminator's running statistics are those of its own update only. Training images are
+square; inference takes any size.
 """
 
 from __future__ import annotations
@@ -28,22 +30,15 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgan import core, losses
 from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, pool
 from jaxgan.core.types import Batch, Image, Key, Metrics, Scalar
-from jaxgan.networks.patchgan import PatchDiscriminator, PixelDiscriminator
+from jaxgan.networks.patchgan import translation_discriminator
 from jaxgan.networks.resnet import ResNetGenerator
 from jaxgan.networks.sizes import check_translation_size
 from jaxgan.networks.unet import UNet, depth_of
-
-ADVERSARIAL = {
-    "lsgan": (losses.lsgan_discriminator, losses.lsgan_generator),
-    "bce": (losses.bce_discriminator, losses.non_saturating_generator),
-    "wasserstein": (losses.wasserstein_discriminator, losses.wasserstein_generator),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +76,7 @@ class CycleGAN:
         core.one_of(self.generator, ("resnet", "unet"), "generator")
         core.one_of(self.discriminator, ("patch", "pixel"), "discriminator")
         core.one_of(self.norm, ("instance", "instance_affine", "batch"), "norm")
-        core.one_of(self.adversarial, ADVERSARIAL, "adversarial")
+        core.one_of(self.adversarial, losses.GAN_LOSSES, "adversarial")
         core.one_of(self.upsample, ("conv_transpose", "resize_conv"), "upsample")
         core.check_fields(
             self,
@@ -95,8 +90,13 @@ class CycleGAN:
                 "epoch_steps",
                 "microbatches",
             ),
-            shares=("beta1",),
+            below_one=("beta1",),
         )
+        if self.pool_size % self.pool_groups:
+            raise core.UserError(
+                f"system.pool_size = {self.pool_size} is not a multiple of "
+                f"system.pool_groups = {self.pool_groups}"
+            )
         check_translation_size(
             self.image_size,
             unet=self.generator == "unet",
@@ -131,12 +131,9 @@ class CycleGAN:
                 dropout_layers=(),
                 **shared,
             )
-        if self.discriminator == "patch":
-            discriminator = PatchDiscriminator(
-                self.discriminator_channels, self.num_layers, **shared
-            )
-        else:
-            discriminator = PixelDiscriminator(self.discriminator_channels, **shared)
+        discriminator = translation_discriminator(
+            self.discriminator, self.discriminator_channels, self.num_layers, **shared
+        )
         return {
             "generator_ab": generator,
             "generator_ba": generator,
@@ -203,7 +200,7 @@ class CycleGAN:
             )
             return result
 
-        adversarial = ADVERSARIAL[self.adversarial][1]
+        adversarial = losses.GAN_LOSSES[self.adversarial].real
         fake_b = run("generator_ab", real_a)
         reconstructed_a = run("generator_ba", fake_b)
         fake_a = run("generator_ba", real_b)
@@ -220,9 +217,8 @@ class CycleGAN:
             same_b, same_a = run("generator_ab", real_b), run("generator_ba", real_a)
             terms["identity_ab"] = weight_ab * losses.l1(same_b, real_b)
             terms["identity_ba"] = weight_ba * losses.l1(same_a, real_a)
-        return jnp.sum(jnp.stack([*terms.values()])), Out(
-            terms, stats, {"fake_a": fake_a, "fake_b": fake_b}
-        )
+        fakes = {"fake_a": fake_a, "fake_b": fake_b}
+        return sum(terms.values()), Out(terms, stats, fakes)
 
     def discriminators_loss(
         self,
@@ -234,15 +230,15 @@ class CycleGAN:
         fake_b: Image,
     ) -> tuple[Scalar, Out]:
         """Each judges its own domain: half the sum of the real and the fake term."""
+        loss = losses.GAN_LOSSES[self.adversarial]
         networks, stats, terms = self.networks(), {}, {}
         for domain, real, fake in (("a", real_a, fake_a), ("b", real_b, fake_b)):
             name = f"discriminator_{domain}"
             judge = partial(core.forward, networks[name], trained[name], train=True)
             real_scores, new = judge(fixed.stats[name], real)
             fake_scores, stats[name] = judge(new, fake)
-            judgement = ADVERSARIAL[self.adversarial][0](real_scores, fake_scores)
-            terms[domain] = 0.5 * judgement
-        return jnp.sum(jnp.stack([*terms.values()])), Out(terms, stats)
+            terms[domain] = 0.5 * (loss.real(real_scores) + loss.fake(fake_scores))
+        return sum(terms.values()), Out(terms, stats)
 
     def step(
         self, state: TrainState, frozen: core.Frozen, batch: Batch, key: Key

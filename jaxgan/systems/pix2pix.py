@@ -14,9 +14,11 @@ Noise enters by dropout in the decoder alone, in training and, as in the paper, 
 Differences, where the two official codes disagree, follow the PyTorch one: logits
 instead of a sigmoid, the generator is judged by the updated discriminator, dropout in
 decoder layers 2 to 4, no bias before batch norm, a rate that decays in the second half
-(the paper's is constant: `decay_steps` 0). The references train with batch 1, where
-batch norm computes the statistics of one image: `norm_groups` 0 keeps that at any batch
-size. Running statistics of the discriminator are committed in its own update only.
+(the paper's is constant: `decay_steps` 0). The references train most sets with batch
+1, where batch norm computes the statistics of one image: `norm_groups` 0 keeps that at
+any batch size. The configs of the sets they train with batch 4 pool the batch, by 1.
+Running statistics of the discriminator are committed in its own update only. Training
+images are square; inference takes any size.
 """
 
 from __future__ import annotations
@@ -27,13 +29,14 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgan import core, losses
 from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, forward
 from jaxgan.core.types import Batch, Image, Key, Metrics, Params, Scalar
-from jaxgan.networks.patchgan import PatchDiscriminator, PixelDiscriminator
+from jaxgan.networks.patchgan import translation_discriminator
 from jaxgan.networks.resnet import ResNetGenerator
 from jaxgan.networks.sizes import check_translation_size
 from jaxgan.networks.unet import UNet, depth_of
@@ -41,11 +44,6 @@ from jaxgan.ops.color import picture_of_lab
 
 Target: TypeAlias = Float[Array, "b h w f"]  # f may differ from the condition's c
 
-ADVERSARIAL = {
-    "bce": (losses.bce_discriminator, losses.non_saturating_generator),
-    "lsgan": (losses.lsgan_discriminator, losses.lsgan_generator),
-    "wasserstein": (losses.wasserstein_discriminator, losses.wasserstein_generator),
-}
 GENERATORS = ("unet", "encoder_decoder", "resnet")
 SAMPLING = {  # name: (statistics of the image itself, dropout)
     "paper": (True, True),
@@ -89,7 +87,7 @@ class Pix2Pix:
         core.one_of(self.generator, GENERATORS, "generator")
         core.one_of(self.discriminator, ("patch", "pixel"), "discriminator")
         core.one_of(self.norm, ("batch", "instance"), "norm")
-        core.one_of(self.adversarial, ADVERSARIAL, "adversarial")
+        core.one_of(self.adversarial, losses.GAN_LOSSES, "adversarial")
         core.check_fields(
             self,
             positive=(
@@ -102,8 +100,13 @@ class Pix2Pix:
                 "epoch_steps",
                 "microbatches",
             ),
-            shares=("beta1",),
+            below_one=("beta1",),
         )
+        if not self.lambda_gan and not self.lambda_l1:
+            raise core.UserError(
+                "system.lambda_gan and system.lambda_l1 are both 0: nothing would be "
+                "learned"
+            )
         check_translation_size(
             self.image_size,
             unet=self.generator != "resnet",
@@ -122,38 +125,36 @@ class Pix2Pix:
         return depth_of(self.image_size, self.num_downs)
 
     def networks(self) -> dict[str, nn.Module]:
-        dtype = core.compute_dtype(self.dtype)
         dropout = self.dropout_layers
         if dropout is None:
             dropout = tuple(range(2, self.depth - 3))
         shared = {
-            "out_channels": self.out_channels,
-            "base_channels": self.generator_channels,
             "norm": self.norm,
             "norm_groups": self.norm_groups,
-            "dtype": dtype,
+            "dtype": core.compute_dtype(self.dtype),
         }
-        if self.generator in ("unet", "encoder_decoder"):
+        sizes = {
+            "out_channels": self.out_channels,
+            "base_channels": self.generator_channels,
+        }
+        if self.generator == "resnet":
+            generator = ResNetGenerator(
+                num_blocks=self.num_blocks,
+                dropout=self.dropout_layers != (),
+                **sizes,
+                **shared,
+            )
+        else:
             generator = UNet(
                 num_downs=self.depth,
                 dropout_layers=dropout,
                 skips=self.generator == "unet",
+                **sizes,
                 **shared,
             )
-        else:
-            generator = ResNetGenerator(
-                num_blocks=self.num_blocks, dropout=self.dropout_layers != (), **shared
-            )
-        shared = {
-            "base_channels": self.discriminator_channels,
-            "norm": self.norm,
-            "norm_groups": self.norm_groups,
-            "dtype": dtype,
-        }
-        if self.discriminator == "patch":
-            discriminator = PatchDiscriminator(num_layers=self.num_layers, **shared)
-        else:
-            discriminator = PixelDiscriminator(**shared)
+        discriminator = translation_discriminator(
+            self.discriminator, self.discriminator_channels, self.num_layers, **shared
+        )
         return {"generator": generator, "discriminator": discriminator}
 
     def optimizers(self) -> dict[str, Player]:
@@ -220,6 +221,7 @@ class Pix2Pix:
         fake, _ = self._generate(
             fixed.params["generator"], fixed.stats["generator"], a, key
         )
+        fake = jax.lax.stop_gradient(fake)
         # Two passes: each batch has its own statistics.
         fake_logits, stats = forward(
             discriminator, params, stats, self._judged(a, fake), train=True
@@ -227,13 +229,20 @@ class Pix2Pix:
         real_logits, stats = forward(
             discriminator, params, stats, self._judged(a, b), train=True
         )
-        total = 0.5 * ADVERSARIAL[self.adversarial][0](real_logits, fake_logits)
+        loss = losses.GAN_LOSSES[self.adversarial]
+        terms = {
+            "real": 0.5 * loss.real(real_logits),
+            "fake": 0.5 * loss.fake(fake_logits),
+        }
         metrics = {
             "logits/real": jnp.mean(real_logits),
             "logits/fake": jnp.mean(fake_logits),
-            "accuracy/discriminator": losses.binary_accuracy(real_logits, fake_logits),
         }
-        return total, Out(metrics, {"discriminator": stats})
+        if loss.threshold is not None:
+            metrics["accuracy/discriminator"] = losses.binary_accuracy(
+                real_logits, fake_logits, loss.threshold
+            )
+        return sum(terms.values()), Out(terms | metrics, {"discriminator": stats})
 
     def generator_loss(
         self, trained: dict, fixed: Fixed, a: Image, b: Target, *, key: Key
@@ -252,7 +261,7 @@ class Pix2Pix:
                 self._judged(a, fake),
                 train=True,
             )
-            adversarial = ADVERSARIAL[self.adversarial][1](logits)
+            adversarial = losses.GAN_LOSSES[self.adversarial].real(logits)
             terms["adversarial"] = self.lambda_gan * adversarial
             total += terms["adversarial"]
         return total, Out(terms, {"generator": stats})

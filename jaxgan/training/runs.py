@@ -161,17 +161,26 @@ def load(
     Raises:
       UserError: if the directory is not a run's, or holds no readable checkpoint.
     """
+    return load_with_step(workdir, weights, step)[1:]
+
+
+def load_with_step(
+    workdir: epath.PathLike, weights: str = "ema", step: int | None = None
+) -> tuple[int, System, dict[str, Any], Frozen]:
+    """As `load`, after the step of the checkpoint that was read: the newest may be
+    damaged."""
     if weights not in ("ema", "raw"):
         raise UserError(f"weights {weights!r}: choose 'ema' or 'raw'")
     config = read_config(workdir)
     system = configs.build_system(config)
-    networks, _ = checkpoint.read_networks(epath.Path(workdir) / "checkpoints", step)
+    directory = epath.Path(workdir) / "checkpoints"
+    networks, about = checkpoint.read_networks(directory, step)
     params = networks["params"]
     if weights == "ema":
         params = {**params, **networks["ema"]}
     variables = {n: {"params": p, **networks["stats"][n]} for n, p in params.items()}
     frozen = load_frozen(system, config["pretrained"], stages=())
-    return system, variables, frozen
+    return about.step, system, variables, frozen
 
 
 def take_networks(

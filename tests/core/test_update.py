@@ -251,6 +251,15 @@ def test_cyclegan_check_08_linear_decay():
     assert float(mended(199 * 7 + 6)) > 0
 
 
+def test_a_schedule_cut_short_within_its_epochs_decays_every_step():
+    short = core.linear_decay(2e-4, 1000, 1000, steps_per_epoch=1334)
+    smooth = core.linear_decay(2e-4, 1000, 1000)
+    for count in (0, 998, 1500, 1998):
+        assert float(short(count)) == float(smooth(count)) > 0
+    assert float(short(998)) == pytest.approx(2e-4)
+    assert float(short(1499)) == pytest.approx(1e-4, rel=2e-3)
+
+
 def test_without_decay_the_last_epoch_trains_at_the_full_rate():
     rate = core.linear_decay(2e-4, 15 * 7, 0, steps_per_epoch=7)
     assert [float(rate(count)) for count in (0, 15 * 7 - 1)] == [2e-4, 2e-4]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan.core import ArraySpec
+from jaxgan.core import ArraySpec, UserError
 from jaxgan.data import from_arrays, make_task
 from jaxgan.ops.bicubic import bicubic_downsample
 from jaxgan.ops.color import denormalize_lab, lab_to_rgb
@@ -186,6 +186,33 @@ def test_unpaired_two_fields_of_one_source(pictures):
     assert (raw["a"] == 255 - pictures[1:2]).all() and (raw["b"] == pictures[1:2]).all()
 
 
+def test_disjoint_halves_of_two_fields_are_of_two_fields(pictures):
+    source = from_arrays(x=pictures, y=255 - pictures)
+    data = {"task": "unpaired", "source": source, "image_size": 16}
+    task = make_task({**data, "fields": ("x", "y"), "disjoint": True})
+    raw = task.examples([0])
+    assert any((raw["a"][0] == picture).all() for picture in pictures)
+    assert any((raw["b"][0] == 255 - picture).all() for picture in pictures)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"colorization": True, "hole": True}, "choose one"),
+        ({"colorization": True, "palette_a": 5}, "without palettes"),
+        ({"hole": True, "channels_b": 1}, "without palettes and channels"),
+        ({"colorization": True, "value_range": (0, 1)}, "leave it at"),
+    ],
+)
+def test_options_of_single_pictures_that_contradict_are_refused(
+    pictures, options, message
+):
+    source = from_arrays(image=pictures)
+    data = {"task": "paired", "source": source, "image_size": 16}
+    with pytest.raises(UserError, match=message):
+        make_task({**data, **options})
+
+
 def test_labels_are_int32_and_bins_make_groups(pictures, key):
     ages = np.array([1, 5, 6, 10, 11, 30, 70, 71, 115])
     source = from_arrays(image=pictures, age=ages)
@@ -211,18 +238,57 @@ def test_low_resolution_is_the_quantised_bicubic_of_the_window(folder, key):
     np.testing.assert_allclose(fine["lr"], lr, atol=1e-6)
 
 
-def test_given_low_resolution_is_cut_at_the_same_place(write, key):
-    for i in range(3):
-        high = np.kron(picture(i, 8, 10), np.ones((4, 4, 1), np.uint8))
-        write(f"HR/{i}.png", high)
-        root = write(f"LR/{i}x4.png", high[::4, ::4])
-    data = {"task": "low_high", "source": f"folder:{root}", "image_size": 16}
-    task = make_task({**data, "holdout": 0.0, "flip_rot": True})
-    raw = next(task.batches(0, 8))
+def given_low(write, reader, high, low):
+    """A data section of these pictures; `memory` and `arrays` are kinds of reading."""
+    data = {"task": "low_high", "image_size": 16, "holdout": 0.0}
+    if reader == "arrays":
+        return data | {"source": from_arrays(hr=np.stack(high), lr=np.stack(low))}
+    for i, (large, small) in enumerate(zip(high, low, strict=True)):
+        write(f"HR/{i}.png", large)
+        root = write(f"LR/{i}x4.png", small)
+    data["source"] = f"folder:{root}"
+    return data | ({"in_memory": True} if reader == "memory" else {"reader": reader})
+
+
+GIVEN_LOW = pytest.mark.parametrize(
+    "reader", ["pillow", "tensorflow", "memory", "arrays"]
+)
+
+
+@GIVEN_LOW
+@pytest.mark.parametrize(
+    "sizes",
+    [(32, 40, 8, 10), (30, 41, 7, 10), (30, 41, 8, 11)],
+    ids=["multiple", "rounded down", "rounded up"],
+)
+def test_given_low_resolution_is_cut_at_the_same_place(write, key, reader, sizes):
+    height, width, low_height, low_width = sizes
+    small = [picture(i, 8, 11) for i in range(3)]
+    high = [x.repeat(4, axis=0).repeat(4, axis=1)[:height, :width] for x in small]
+    low = [x[:low_height, :low_width] for x in small]
+    data = given_low(write, reader, high, low)
+    task = make_task({**data, "flip_rot": True})
+    raw = next(task.batches(0, 24))
     assert (raw["hr"][:, ::4, ::4] == raw["lr"]).all()
+    assert len(np.unique(raw["lr"], axis=0)) > 6  # windows of three pictures
+    held = make_task({**data, "holdout": 0.5}, split="test").examples([0, 1])
+    assert (held["hr"][:, ::4, ::4] == held["lr"]).all()
     batch = task.preprocess(raw, key)
     small = np.asarray(batch["hr"])[:, 1::4, 1::4] / 2 + 0.5
     np.testing.assert_allclose(small, batch["lr"], atol=1e-6)
+
+
+@GIVEN_LOW
+@pytest.mark.parametrize("low", [(16, 20), (8, 11), (7, 10)], ids=str)
+def test_given_low_resolution_of_another_scale_is_refused(write, reader, low):
+    data = given_low(write, reader, [picture(0, 32, 40)] * 3, [picture(0, *low)] * 3)
+    where = "'lr'" if reader == "arrays" else r"HR/.\.png and LR/.x4.png"
+    with pytest.raises(
+        UserError,
+        match=f"{where}: an image of low resolution is {low[1]}x{low[0]}, but 40x32 "
+        "at data.scale=4 makes 10x8; take the files of that scale, or set data.scale",
+    ):
+        next(make_task({**data, "max_unreadable": 1.0}).batches(0, 2))
 
 
 def test_flip_rot_is_for_training_only(pictures, key):

@@ -50,6 +50,24 @@ def test_confident_fakes_leave_the_non_saturating_generator_its_gradient():
 def test_accuracy_counts_right_calls():
     real, fake = jnp.asarray([1.0, -1.0]), jnp.asarray([-1.0, -1.0])
     assert losses.binary_accuracy(real, fake) == 0.75
+    assert losses.binary_accuracy(real + 0.4, fake + 1.3, threshold=0.5) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("name", "discriminator", "generator"),
+    [
+        ("bce", losses.bce_discriminator, losses.non_saturating_generator),
+        ("lsgan", losses.lsgan_discriminator, losses.lsgan_generator),
+        ("wasserstein", losses.wasserstein_discriminator, losses.wasserstein_generator),
+    ],
+)
+def test_a_formula_by_its_parts_is_the_whole(name, discriminator, generator):
+    loss = losses.GAN_LOSSES[name]
+    real, fake = jnp.asarray([0.3, 2.0]), jnp.asarray([-1.0, 0.4])
+    np.testing.assert_allclose(
+        loss.real(real) + loss.fake(fake), discriminator(real, fake), rtol=1e-6
+    )
+    np.testing.assert_allclose(loss.real(fake), generator(fake), rtol=1e-6)
 
 
 def test_half_precision_is_summed_in_float32():

@@ -75,7 +75,10 @@ def test_cyclegan_check_09_instance_norm_ignores_shifts():
     norm = InstanceNorm()
     shift = jax.random.normal(jax.random.key(3), (4, 1, 1, 3))
     np.testing.assert_allclose(norm.apply({}, X), norm.apply({}, X + shift), atol=2e-5)
-    x = np.asarray(X)
+
+
+def test_cyclegan_check_02_instance_norm_by_hand():
+    norm, x = InstanceNorm(), np.asarray(X)
     expected = (x - x.mean((1, 2), keepdims=True)) / np.sqrt(
         x.var((1, 2), keepdims=True) + 1e-5
     )
@@ -108,6 +111,7 @@ def test_pix2pix_check_03_a_logit_sees_exactly_its_patch(layers, size):
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     assert rows[-1] - rows[0] + 1 == columns[-1] - columns[0] + 1
     assert rows[-1] - rows[0] + 1 == receptive_field(layers)
+    assert seen[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
 
 
 def test_generators_refuse_sizes_they_cannot_halve():

@@ -141,10 +141,11 @@ def test_loss_terms_of_the_official_step(stepped):
     ours = {
         "G_GAN": metrics["loss/generator/adversarial"],
         "G_L1": metrics["loss/generator/l1"],
+        "D_real": 2 * metrics["loss/discriminator/real"],
+        "D_fake": 2 * metrics["loss/discriminator/fake"],
+        "D": metrics["loss/discriminator"],
     }
     compare.check_scalars(recorded, ours)
-    total = 0.5 * (recorded["D_real"] + recorded["D_fake"])
-    np.testing.assert_allclose(metrics["loss/discriminator"], total, rtol=1e-6)
 
 
 def test_updates_of_the_official_step(stepped):

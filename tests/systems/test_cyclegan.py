@@ -82,6 +82,33 @@ def test_check_04_a_cycle_trains_both_generators_a_judgement_one():
         assert norms[f"generator_{there[::-1]}"] == 0
 
 
+@pytest.mark.parametrize("player", ["generators", "discriminators"])
+def test_check_04_an_update_leaves_the_other_networks_alone(player):
+    system = cases.build("cyclegan", "tiny_batch_norm")
+    state, batch, _ = start(system)
+    images = [batch["a"], batch["b"], batch["b"], batch["a"]]
+    own = [n for n in system.networks() if n.startswith(player[:-1])]
+
+    @jax.jit
+    def update(state, images):
+        return core.update(
+            state,
+            getattr(system, f"{player}_loss"),
+            (player,),
+            *images[: 2 if player == "generators" else 4],
+            optimizers=system.optimizers(),
+            frozen={},
+            commit=own,
+        )[0]
+
+    after = update(state, images)
+    for name in system.networks():
+        for tree in ("params", "stats"):
+            before, now = getattr(state, tree)[name], getattr(after, tree)[name]
+            moved = jax.tree.map(lambda x, y: np.abs(x - y).max(), now, before)
+            assert (max(jax.tree.leaves(moved)) > 0) == (name in own), (name, tree)
+
+
 def test_check_05_each_judge_sees_its_own_domain_only():
     """Domain A is dark, B is bright, and generators that keep a brightness apart."""
     system = dataclasses.replace(TINY, pool_size=0, lambda_identity=0.0)

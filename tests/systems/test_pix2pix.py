@@ -124,6 +124,40 @@ def test_check_05_an_update_leaves_the_other_network_alone(player, other):
         assert max(jax.tree.leaves(moved)) > 0
 
 
+def test_check_05_the_discriminators_loss_does_not_reach_the_generator():
+    state, batch, _ = start(TINY)
+
+    def loss(params):
+        trained = {"discriminator": params["discriminator"]}
+        fixed = core.Fixed(params, state.stats, {})
+        return TINY.discriminator_loss(trained, fixed, batch["a"], batch["b"], key=KEY)[
+            0
+        ]
+
+    gradient = jax.jit(jax.grad(loss))(state.params)
+    assert core.global_norm(gradient["generator"]) == 0
+    assert core.global_norm(gradient["discriminator"]) > 0
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(core.UserError, match="both 0"):
+        dataclasses.replace(TINY, lambda_gan=0.0, lambda_l1=0.0)
+    with pytest.raises(core.UserError, match="beta1 = 1.0 is impossible.*below 1"):
+        dataclasses.replace(TINY, beta1=1.0)
+
+
+@pytest.mark.parametrize("adversarial", ["bce", "lsgan", "wasserstein"])
+def test_terms_of_the_discriminator_sum_to_its_loss(adversarial):
+    system = dataclasses.replace(TINY, adversarial=adversarial)
+    state, batch, _ = start(system)
+    fixed = core.Fixed(state.params, state.stats, {})
+    loss = jax.jit(functools.partial(system.discriminator_loss, key=KEY))
+    total, out = loss(state.params, fixed, batch["a"], batch["b"])
+    np.testing.assert_allclose(out.metrics["real"] + out.metrics["fake"], total)
+    # Scores of a Wasserstein critic have no zero.
+    assert ("accuracy/discriminator" in out.metrics) == (adversarial != "wasserstein")
+
+
 def test_check_05_the_generator_meets_the_updated_discriminator():
     # A rate that moves the discriminator far in one step.
     system = dataclasses.replace(TINY, learning_rate=0.05, dropout_layers=())
@@ -185,12 +219,14 @@ def test_the_resnet_drops_in_its_blocks_unless_no_layer_is_to_drop():
     assert not never.networks()["generator"].dropout
 
 
-def test_published_schedules_train_to_their_end():
+def test_published_schedules_end_as_the_reference_does():
     module = cases.config_module("pix2pix")
-    for variant, (pairs, _, constant, decay, batch, *_) in module.PUBLISHED.items():
+    for variant, run in module.PUBLISHED.items():
         system = cases.build("pix2pix", variant)
-        epoch = pairs // batch
-        assert system.stages[0].num_steps == (constant + decay) * epoch
+        epoch, decay = run.pairs // run.batch, run.decay
+        assert system.stages[0].num_steps == (run.epochs + decay) * epoch
+        # A batch of 4 is pooled by batch norm, as where it was trained.
+        assert system.norm_groups == (run.batch > 1)
         rate = system.optimizers()["generator"].learning_rate
         # The PyTorch code's decay reaches 0 in its last epoch.
         last = [float(rate(system.stages[0].num_steps - n)) for n in (1, epoch + 1)]
@@ -267,6 +303,11 @@ def test_check_09_learns_a_rendering_and_a_discriminator_that_reads_its_conditio
         discriminator_channels=16,
         num_layers=2,
     )
+    sizes = {
+        n: count(net, 32, 32, 3 * (1 + (n != "generator")))
+        for n, net in system.networks().items()
+    }
+    assert sizes == {"generator": 1_043_619, "discriminator": 43_729}
     mask = scenes.discs_and_squares(0, 1000)
     a, b = scenes.paint(mask, (1, 1, -1), (-1, -1, 1)), scenes.striped(mask)
     train, (held_a, held_b) = (a[:-64], b[:-64]), (a[-64:], b[-64:])

@@ -52,6 +52,12 @@ def paired(
     """
     one_of(direction, DIRECTIONS, "data.direction")
     if colorization or hole:
+        extra = (palette_a, palette_b, channels_a or 0, channels_b or 0)
+        if colorization and hole or any(extra):
+            raise UserError(
+                "data.colorization and data.hole each make pairs of single pictures: "
+                "choose one, without palettes and channels of A and B"
+            )
         return _from_single(options, split, seed, direction, colorization)
     source = open_pairs(options, split)
     a, b = _two_columns(
@@ -110,6 +116,7 @@ def unpaired(
     Adversarial Networks", ICCV 2017; the official `unaligned` data set class.
     """
     first, second = open_domains(options, split)
+    paired_fields = first is second or options.layout == "side_by_side"
     if disjoint and split == "train":
         first, second = _halves(first, second)
     length = max(len(first), len(second))
@@ -117,7 +124,7 @@ def unpaired(
         _two_columns(
             options, split, source, ("a", "b"),
             (palette_a, palette_b), (channels_a, channels_b),
-            paired_fields=first is second or options.layout == "side_by_side",
+            paired_fields=paired_fields,
         )[i]
         for i, source in enumerate((first, second))
     )  # fmt: skip
@@ -208,6 +215,11 @@ def _from_single(
     if direction != "AtoB":
         raise UserError(
             "data.direction=BtoA: pairs made of single images have one direction, AtoB"
+        )
+    if colorization and tuple(options.value_range) != (-1.0, 1.0):
+        raise UserError(
+            f"data.value_range = {options.value_range}: colorization has ranges of its "
+            "own, leave it at (-1, 1)"
         )
     source = open_images(options, split)
     field = options.fields[0] if options.fields else "image"
