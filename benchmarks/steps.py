@@ -80,7 +80,9 @@ def random_input(
 def random_frozen(system: core.System) -> dict[str, Any]:
     """Pretrained networks with random weights."""
     return {
-        name: load_weights(need.network, "random", network=need.module)
+        name: load_weights(
+            need.network, "random", network=need.module, convention=need.convention
+        )
         for name, need in system.pretrained().items()
     }
 

@@ -11,6 +11,11 @@ Its classifier (table 1) takes the features of a run on seven categories of Shap
 the labelled shapes of ModelNet:
 
     jaxgan evaluate --workdir=runs/shapenet --config.data.source=npz:data/modelnet10.npz
+
+It is fitted on 4000 training shapes at most and judged on 200 test shapes, spread over
+all of them. With --config.evaluation.num_probe=100000 and
+--config.evaluation.num_examples=0 it takes every shape, as the paper does.
+`jaxgan prepare` keeps the folders `train` and `test` of ModelNet as splits.
 """
 
 from ml_collections import ConfigDict
@@ -64,9 +69,9 @@ def get_config(variant: str = "shapenet64") -> ConfigDict:
     config.training.keep_last = 2
 
     config.evaluation = ConfigDict()
-    config.evaluation.num_examples = 200
+    config.evaluation.num_examples = 200  # test shapes; 0 is all
     config.evaluation.num_training = 2000
-    config.evaluation.num_probe = 4000  # of the training set's labels, if it has any
+    config.evaluation.num_probe = 4000  # labelled training shapes at most, if any
 
     if variant == "shapenet64":
         pass

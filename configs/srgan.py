@@ -3,12 +3,16 @@
     jaxgan train --config=srgan:demo --workdir=runs/srgan_demo
     jaxgan train --config=srgan:srresnet_mse --workdir=runs/srresnet \
         --config.data.source=folder:/data/div2k
+    jaxgan import-weights --network=vgg19 --source=vgg19-dcbb9e9d.pth \
+        --output=vgg19.safetensors
     jaxgan train --config=srgan:srgan_vgg54 --workdir=runs/srgan \
-        --config.data.source=folder:/data/div2k --config.pretrained.vgg19=vgg19.npz
+        --config.data.source=folder:/data/div2k \
+        --config.pretrained.vgg19=vgg19.safetensors
 
 The published runs take 1.2 million steps, days on a GPU. The second command is the
-first stage of the third; `--config.system.pretrain_steps=0 --init_from=runs/srresnet`
-goes on from its result. `demo` takes minutes on a CPU.
+first stage of the last; `--config.system.pretrain_steps=0 --init_from=runs/srresnet`
+goes on from its result (without --init_from the generator would start afresh). The
+VGG's file is torchvision's, converted once. `demo` takes minutes on a CPU.
 """
 
 from ml_collections import ConfigDict
@@ -45,7 +49,7 @@ def get_config(variant: str = "srgan_vgg54") -> ConfigDict:
     config.seed = 0
     config.dtype = "auto"
     config.devices = ConfigDict({"data": -1, "model": 1})
-    config.pretrained = ConfigDict()  # vgg19: a file, for the VGG losses
+    config.pretrained = ConfigDict()  # vgg19: an imported file, for the VGG losses
 
     config.system = ConfigDict()
     config.system.scale = 4

@@ -93,12 +93,12 @@ def main(argv: Sequence[str]) -> None:
 
     from jaxgan.evaluation import rows
 
-    path = FLAGS.output
-    if not path and FLAGS.workdir:
-        path = f"{FLAGS.workdir}/evaluation.jsonl"
+    path, workdir = FLAGS.output, os.path.expanduser(FLAGS.workdir or "")
+    if not path and workdir:
+        path = f"{workdir}/evaluation.jsonl"
     if not FLAGS.write:
         path = None
-    if path and (FLAGS.output or os.path.isdir(FLAGS.workdir)):
+    if path and (FLAGS.output or os.path.isdir(workdir)):
         rows.require(path)  # refused now, not when all is computed
     with out_of_memory(
         "the device is out of memory: lower --config.evaluation.batch_size, or "
@@ -127,8 +127,10 @@ def _run(overrides: Sequence[str]) -> tuple[_Row, _Row]:
                 "can are data, evaluation, pretrained and seed"
             )
     protocols.require(config)
-    step, *trained = runs.load_with_step(FLAGS.workdir, FLAGS.weights, FLAGS.step)
-    figures = protocols.evaluate(*trained, config, split=FLAGS.split)
+    step, system, variables, frozen = runs.load_with_step(
+        FLAGS.workdir, FLAGS.weights, FLAGS.step
+    )
+    figures = protocols.evaluate(system, variables, frozen, config, split=FLAGS.split)
     about = {
         "step": step,
         "split": FLAGS.split,

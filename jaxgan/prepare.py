@@ -7,12 +7,18 @@
 TFDS data sets are downloaded, or fetched from --manual_dir, and written as
 array_record; a TFRecord copy is converted beside itself. A folder or zip of shapes
 (.npy, .npz, .binvox and, with the extra `mesh`, .mat, .off, .obj, .ply, .stl) becomes
-one file of packed grids, labelled by folder: --config.data.source=npz:chairs.npz.
+one file of packed grids: --config.data.source=npz:chairs.npz.
+
+Folders `train`, `val` and `test`, wherever in a path, are the shapes' splits; the first
+other folder is their label: chair/30/test/a.mat is a test shape of label `chair`. Where
+.mat files show an object turned (x_1.mat, x_2.mat), the field `object_id` tells which:
+--config.data.holdout_by=object_id holds out whole objects.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -25,7 +31,7 @@ from jaxgan import command
 from jaxgan.core.errors import UserError
 from jaxgan.core.optional import require
 from jaxgan.data import prepare
-from jaxgan.data.files import Files, open_files
+from jaxgan.data.files import SPLIT_FOLDERS, Files, open_files
 from jaxgan.data.pictures import Unusable
 from jaxgan.data.sources import split_name
 from jaxgan.inference import grids
@@ -43,6 +49,9 @@ flags.DEFINE_string("output", None, "shapes: the .npz to write", flag_values=FLA
 flags.DEFINE_integer(
     "resolution", 32, "shapes: side of the grid of a mesh", 8, flag_values=FLAGS
 )
+
+
+_SPLITS = {s: split for split, spellings in SPLIT_FOLDERS.items() for s in spellings}
 
 
 def main(argv: Sequence[str]) -> None:
@@ -65,14 +74,14 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _pack(files: Files, output: str, resolution: int) -> str:
-    """Writes all grids of the files, packed, with the top folder as label."""
+    """Writes all grids of the files, packed, with what their paths say of them."""
     require_file(Path(output))
-    found, labels, skipped = [], [], []
+    found, names, skipped = [], [], []
     for name in files.names:
         try:
             for grid in _read(files.read(name), name, resolution):
                 found.append(grid.astype(bool))
-                labels.append(name.split("/")[0] if "/" in name else "all")
+                names.append(name)
         except Unusable as why:
             skipped.append(f"{name}: {why}")
     shapes = {grid.shape for grid in found}
@@ -89,7 +98,8 @@ def _pack(files: Files, output: str, resolution: int) -> str:
         )
     for line in skipped:
         print(f"skipped {line}", file=sys.stderr)
-    classes, label = np.unique(labels, return_inverse=True)
+    classes, label = np.unique([_label(n) for n in names], return_inverse=True)
+    more: dict[str, Any] = {**_splits(files.name, names), **_objects(names)}
     with disk(Path(output)), whole(Path(output)) as partial, open(partial, "wb") as out:
         np.savez_compressed(
             out,
@@ -97,9 +107,48 @@ def _pack(files: Files, output: str, resolution: int) -> str:
             shape=np.array(shapes.pop()),
             label=label.astype(np.int32),
             classes=classes,
+            **more,
         )
     counts = f"{len(found)} shapes in {len(classes)} classes, {len(skipped)} skipped"
+    if "split" in more:
+        splits, sizes = np.unique(more["split"], return_counts=True)
+        parts = zip(splits, sizes, strict=True)
+        counts += "; " + ", ".join(f"{split} {size}" for split, size in parts)
+    if "object_id" in more:
+        counts += f"; {more['object_id'].max() + 1} objects, some in several turns"
     return f"{output}: {counts}"
+
+
+def _label(name: str) -> str:
+    folders = (f for f in name.split("/")[:-1] if f.lower() not in _SPLITS)
+    return next(folders, "all")
+
+
+def _splits(source: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The field `split`, if the files lie in folders of two splits or more."""
+    found = [
+        next(
+            (_SPLITS[f.lower()] for f in n.split("/")[:-1] if f.lower() in _SPLITS), ""
+        )
+        for n in names
+    ]
+    if len(set(found)) < 2:
+        return {}
+    if "" in found:
+        raise UserError(
+            f"{source}/{names[found.index('')]} lies in no folder train or test, but "
+            "others do; move it into one, or prepare these folders apart"
+        )
+    return {"split": np.array(found)}
+
+
+def _objects(names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The field `object_id`, if some objects are there more than once: 3DShapeNets
+    keeps the twelve turns of chair_000000001 as chair_000000001_1.mat and so on."""
+    turned = [re.sub(r"(\d)_\d+\.mat$", r"\1", n, flags=re.IGNORECASE) for n in names]
+    if len(set(turned)) == len(set(names)):
+        return {}
+    return {"object_id": np.unique(turned, return_inverse=True)[1].astype(np.int32)}
 
 
 def _read(data: bytes, name: str, resolution: int) -> Any:

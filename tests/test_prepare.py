@@ -44,6 +44,62 @@ def test_folder_of_shapes_becomes_a_source_of_voxels(shapes, tmp_path, capsys):
     assert desks.num_examples == 1
 
 
+@pytest.fixture
+def turned(tmp_path):
+    """3DShapeNets' folders: two training objects and a test object, in three turns."""
+    scipy_io = pytest.importorskip("scipy.io")
+    for i, split in enumerate(("train", "train", "test")):
+        folder = tmp_path / "volumetric" / "chair" / "30" / split
+        folder.mkdir(parents=True, exist_ok=True)
+        for turn in (1, 2, 3):
+            grid = np.zeros((6, 6, 6), np.uint8)
+            grid[i, turn] = 1  # tells which it is
+            name = folder / f"chair_00000000{i}_{turn}.mat"
+            scipy_io.savemat(name, {"instance": grid})
+    return tmp_path / "volumetric"
+
+
+def objects_of(data, split):
+    voxels = make_task(data, split=split)
+    raw = voxels.examples(range(voxels.num_examples))["voxels"]
+    grids = np.unpackbits(raw, axis=1)[:, : 6**3].reshape(-1, 6, 6, 6)
+    return sorted(int(i) for i in np.argwhere(grids.any(axis=(2, 3)))[:, 1])
+
+
+def test_train_and_test_folders_stay_apart(turned, tmp_path, capsys):
+    output = str(tmp_path / "out.npz")
+    run(f"--source=folder:{turned}", f"--output={output}")
+    said = capsys.readouterr().out
+    assert "9 shapes in 1 classes, 0 skipped; test 3, train 6; 3 objects" in said
+    data = {"task": "voxels", "source": f"npz:{output}", "image_size": 6}
+    assert objects_of(data, "train") == [0, 0, 0, 1, 1, 1]
+    assert objects_of(data, "test") == objects_of(data, "validation") == [2, 2, 2]
+    with np.load(output) as stored:
+        assert stored["classes"].tolist() == ["chair"]
+    # An explicit share is taken of the training shapes, whole objects if asked for.
+    data |= {"holdout": 0.5, "holdout_by": "object_id"}
+    (kept,) = {*objects_of(data, "train")}
+    assert objects_of(data, "validation") == [1 - kept] * 3
+    assert objects_of(data, "test") == [2, 2, 2]
+
+
+def test_split_folders_are_no_labels(turned, tmp_path):
+    output = tmp_path / "out.npz"
+    run(f"--source=folder:{turned}/chair/30", f"--output={output}")
+    with np.load(output) as stored:
+        assert stored["classes"].tolist() == ["all"] and set(stored["label"]) == {0}
+    # One split alone is just a set of shapes.
+    run(f"--source=folder:{turned}/chair/30/test", f"--output={output}")
+    with np.load(output) as stored:
+        assert "split" not in stored and stored["object_id"].tolist() == [0, 0, 0]
+
+
+def test_shapes_outside_the_splits_are_refused(turned, tmp_path):
+    np.save(turned / "chair" / "extra.npy", np.ones((6, 6, 6), np.uint8))
+    with pytest.raises(UserError, match="chair/extra.npy lies in no folder train or"):
+        run(f"--source=folder:{turned}", f"--output={tmp_path / 'out.npz'}")
+
+
 def test_shapes_of_two_sizes_are_refused(shapes, tmp_path):
     root, _ = shapes
     np.save(root / "desk" / "big.npy", np.ones((7, 7, 7), np.uint8))

@@ -57,7 +57,7 @@ class TrainState(struct.PyTreeNode):
 
 def fold_name(key: Key, name: str) -> Key:
     """A key of its own for everything that has a name."""
-    return jax.random.fold_in(key, zlib.crc32(name.encode()))
+    return jax.random.fold_in(key, zlib.crc32(name.encode(errors="surrogateescape")))
 
 
 def initialize(

@@ -66,11 +66,14 @@ class Pretrained:
       network: its canonical name in `jaxgan.pretrained`, such as `vgg19`.
       module: the Linen module, built as the system uses it.
       stages: the stages that need it; empty if only inference does.
+      convention: the input that a file expects which does not say so itself; another
+        than the file's own is refused.
     """
 
     network: str
     module: nn.Module
     stages: tuple[str, ...] = ()
+    convention: str | None = None
 
 
 @runtime_checkable

@@ -23,7 +23,8 @@ def open_npz(path: str) -> Source:
 
     Arrays of another length describe the set: `classes` are the names of `label`,
     `shape` the grid of `packed` voxels (eight to a byte, `numpy.packbits`), which a
-    cube's does not need.
+    cube's does not need. An array `split` of words (`train`, `validation`, `test`) says
+    to which split each example belongs.
 
     Raises:
       UserError: if the file is missing or broken.

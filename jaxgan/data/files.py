@@ -6,12 +6,15 @@ import dataclasses
 import os
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.data.pictures import SUFFIXES
 
+# What zipfile raises for damage, a password, an unknown method of compression.
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 SPLIT_FOLDERS = {
     "train": ("train", "training"),
     "validation": ("validation", "val", "valid"),
@@ -140,8 +143,11 @@ def _open_zip(path: str, suffixes: Sequence[str]) -> Files:
     lock = threading.Lock()  # one file handle serves every thread
 
     def read(name: str) -> bytes:
-        with lock:
-            return archive.read(name)
+        try:
+            with lock:
+                return archive.read(name)
+        except UNREADABLE as error:
+            raise OSError(str(error)) from error
 
     files = Files(f"zip:{path}", names, read)
     if not inner.strip("/"):
@@ -171,4 +177,19 @@ def choose_split(files: Files, split: str) -> tuple[Files, bool]:
     if train:
         return files.inside(train), False
     others = [files.find_folder(*SPLIT_FOLDERS[s]) for s in ("validation", "test")]
-    return files.without(*others), False
+    rest = files.without(*others)
+    if not rest.names:
+        raise UserError(
+            f"{files.name} holds only {' and '.join(o for o in others if o)}: put "
+            f"training images into a folder train beside it"
+        )
+    return rest, False
+
+
+def all_splits(files: Files) -> list[Files]:
+    """What `choose_split` can give, each once."""
+    folders = [files.find_folder(*SPLIT_FOLDERS[split]) for split in SPLIT_FOLDERS]
+    parts = [files.inside(folder) for folder in folders if folder]
+    if not files.find_folder(*SPLIT_FOLDERS["train"]):
+        parts.append(files.without(*folders))
+    return parts

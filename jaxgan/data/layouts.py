@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from jaxgan.core.errors import UserError
-from jaxgan.data.files import SPLIT_FOLDERS, Files, choose_split
+from jaxgan.data.files import SPLIT_FOLDERS, Files, all_splits, choose_split
 from jaxgan.data.pictures import Unusable, decode
 from jaxgan.data.sources import Field, Source
 
@@ -86,22 +86,25 @@ def examples(files: Files, split: str, pattern: str | None) -> tuple[Source, boo
     Returns:
       The source and whether it is the split asked for (else it is to be divided).
     """
+    # Classes are numbered over all splits: one may lack some of them.
+    every = all_splits(files)
     files, own = choose_split(files, split)
     names = files.names
     arrays, classes = {}, {}
-    folders = files.folders()
-    if folders and all("/" in n for n in names):
+    if files.folders() and all("/" in n for n in names):
+        folders = sorted({folder for other in every for folder in other.folders()})
         top = [n.split("/", 1)[0] for n in names]
         arrays["label"] = np.array([folders.index(t) for t in top], np.int32)
         classes["label"] = folders
     if pattern:
-        more, words = _match(files, pattern)
+        more, words = _match(files, pattern, every)
         arrays |= more
         classes |= words
     return FileSource(files, {"image": names}, arrays, classes), own
 
 
-def _match(files: Files, pattern: str):
+def _match(files: Files, pattern: str, every: Sequence[Files]):
+    """Arrays of what the named groups hold, and the words that numbers stand for."""
     try:
         compiled = re.compile(pattern)
     except re.error as error:
@@ -122,15 +125,17 @@ def _match(files: Files, pattern: str):
                 f"{pattern!r}; correct the pattern or move the file away"
             )
         found.append(match.groupdict())
+    matches = (compiled.match(PurePosixPath(n).name) for e in every for n in e.names)
+    others = [match.groupdict() for match in matches if match]
     arrays, classes = {}, {}
     for key in compiled.groupindex:
         words = [row[key] or "" for row in found]
-        if all(re.fullmatch(r"[+-]?\d{1,9}", word) for word in words):
+        known = sorted({row[key] or "" for row in others})
+        if all(re.fullmatch(r"[+-]?\d{1,9}", word) for word in known):
             arrays[key] = np.array([int(word) for word in words], np.int32)
         else:
-            classes[key], numbers = np.unique(words, return_inverse=True)
-            classes[key] = tuple(str(c) for c in classes[key])
-            arrays[key] = numbers.astype(np.int32)
+            classes[key] = tuple(known)
+            arrays[key] = np.searchsorted(known, words).astype(np.int32)
     return arrays, classes
 
 
@@ -179,8 +184,13 @@ def domains(
     return (FileSource(a, {"image": a.names}), FileSource(b, {"image": b.names})), own
 
 
-def low_high(files: Files, split: str) -> tuple[Source, bool]:
-    """High-resolution images (`hr`), with their low-resolution partners where given."""
+def low_high(files: Files, split: str, scale: int | None = None) -> tuple[Source, bool]:
+    """High-resolution images (`hr`), with their low-resolution partners where given.
+
+    Raises:
+      UserError: for files without a partner, and low-resolution files that are named
+        after another scale than `scale`.
+    """
     high = files.find_folder("hr")
     if not high:
         files, own = choose_split(files, split)
@@ -196,7 +206,7 @@ def low_high(files: Files, split: str) -> tuple[Source, bool]:
     if not low:
         return FileSource(a, {"hr": a.names}), own_a
     b = files.inside(low) if own else choose_split(files.inside(low), split)[0]
-    return _match_pairs(files, a, b, ("hr", "lr")), own_a
+    return _match_pairs(files, a, b, ("hr", "lr"), scale), own_a
 
 
 def _two_folders(
@@ -242,12 +252,30 @@ def _named(files: Files, folders: Sequence[str]) -> tuple[str, str]:
     return folders[0], folders[1]
 
 
-def _match_pairs(files: Files, a: Files, b: Files, fields: tuple[str, str]) -> Source:
-    # DIV2K calls the partner of 0001.png 0001x4.png.
-    stem = lambda name: re.sub(r"x\d+$", "", name.rsplit(".", 1)[0])  # noqa: E731
+def _match_pairs(
+    files: Files,
+    a: Files,
+    b: Files,
+    fields: tuple[str, str],
+    scale: int | None = None,
+) -> Source:
     exact = lambda name: name.rsplit(".", 1)[0]  # noqa: E731
     first = _by_stem(a, exact)
-    second = _by_stem(b, stem if fields[1] == "lr" else exact)
+
+    def low(name: str) -> str:
+        """DIV2K calls the partner of 0001.png 0001x4.png."""
+        found = re.fullmatch(r"(.*)x(\d+)", exact(name))
+        if not found or exact(name) in first:
+            return exact(name)
+        if scale is not None and int(found[2]) != scale:
+            raise UserError(
+                f"{b.name}/{name}: by its name it is {found[2]} times smaller, but "
+                f"data.scale={scale}; take the files of that scale, or set data.scale "
+                "and system.scale"
+            )
+        return found[1]
+
+    second = _by_stem(b, low if fields[1] == "lr" else exact)
     alone = sorted(set(first) ^ set(second))
     if alone:
         side, other = (a, b) if alone[0] in first else (b, a)

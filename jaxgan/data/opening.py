@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.data import archives, layouts
-from jaxgan.data.files import Files, open_files
+from jaxgan.data.files import SPLIT_FOLDERS, Files, open_files
 from jaxgan.data.options import Options
 from jaxgan.data.permutation import permute
 from jaxgan.data.sources import Source, Subset, split_name
@@ -41,11 +41,12 @@ def open_pairs(options: Options, split: str) -> Source:
     return _open(options, options.source, split, from_files)[0]
 
 
-def open_high(options: Options, split: str) -> Source:
-    """Field `hr`, and `lr` where the source has it."""
+def open_high(options: Options, split: str, scale: int | None = None) -> Source:
+    """Field `hr`, and `lr` where the source has it; files may be named after `scale`
+    (None: after any)."""
 
     def from_files(files, split):
-        source, own = layouts.low_high(files, split)
+        source, own = layouts.low_high(files, split, scale)
         return (source,), own
 
     return _open(options, options.source, split, from_files)[0]
@@ -98,12 +99,14 @@ def _open(
         return (_where(archives.open_synthetic(rest, split, more), options),)
 
     files = open_files(scheme, rest) if scheme in ("folder", "zip") else None
+    archive = archives.open_npz(rest) if scheme == "npz" else None
 
     def opener(wanted: str) -> tuple[tuple[Source, ...], bool]:
         if files:
             found, own = from_files(files, wanted)
-        elif scheme == "npz":
-            found, own = (archives.open_npz(rest),), False
+        elif archive is not None:
+            chosen, own = _by_field(archive, wanted)
+            found = (chosen,)
         else:
             from jaxgan.data import tfds_source
 
@@ -111,6 +114,33 @@ def _open(
         return tuple(_where(s, options) for s in found), own
 
     return _choose(opener, split, options)
+
+
+def _by_field(source: Source, split: str) -> tuple[Source, bool]:
+    """A split's examples, where a field `split` holds every example's as a word.
+
+    Returns:
+      They, or those of training if there are none; and whether there are any.
+    """
+    field = source.fields.get("split")
+    if field is None or field.shape != () or np.dtype(field.dtype).kind != "U":
+        return source, False
+    words = np.char.lower(whole_field(source, "split", "data.source"))
+    unknown = np.setdiff1d(words, sum(SPLIT_FOLDERS.values(), ()))
+    if unknown.size:
+        raise UserError(
+            f"{source.name}: its field 'split' holds {str(unknown[0])!r}; write train, "
+            "validation or test for each example"
+        )
+    own, training = (
+        np.flatnonzero(np.isin(words, SPLIT_FOLDERS[s])) for s in (split, "train")
+    )
+    if not training.size:
+        raise UserError(
+            f"{source.name}: its field 'split' says train of no example; leave the "
+            "field out to have a part held out"
+        )
+    return Subset(source, own if own.size else training), bool(own.size)
 
 
 def _choose(opener: Opener, split: str, options: Options) -> tuple[Source, ...]:
@@ -133,7 +163,8 @@ def _choose(opener: Opener, split: str, options: Options) -> tuple[Source, ...]:
     if holdout == 0:
         raise UserError(
             f"{opener('train')[0][0].name}: it has no {split} split and data.holdout "
-            "is 0; set data.holdout to a share such as 0.1"
+            "is 0; set data.holdout to a share such as 0.1, or do without held-out "
+            "examples: training.sample_every=0, and evaluate with --split=train"
         )
     sources = opener("train")[0]
     return tuple(_divide(s, holdout or DEFAULT_HOLDOUT, options)[1] for s in sources)
@@ -156,7 +187,8 @@ def _divide(
     if held >= groups:
         raise UserError(
             f"{source.name}: {groups} example(s) cannot be divided into training and "
-            "held-out ones; set data.holdout=0 or add examples"
+            "held-out ones; add examples, or set data.holdout=0 and "
+            "training.sample_every=0"
         )
     outside = permute(np.arange(groups), groups, _SPLIT_SEED)[group] < held
     return Subset(source, np.flatnonzero(~outside)), Subset(

@@ -34,11 +34,12 @@ class Unusable(Exception):
 
     Attributes:
       small: it is whole, only smaller than the crop.
+      fatal: a setting is wrong rather than the file, so that no other may stand in.
     """
 
-    def __init__(self, reason: str, small: bool = False):
+    def __init__(self, reason: str, small: bool = False, fatal: bool = False):
         super().__init__(reason)
-        self.small = small
+        self.small, self.fatal = small, fatal
 
 
 def decode(data: bytes, classes: bool = False, upright: bool = False) -> Picture:
@@ -115,6 +116,38 @@ def resize(picture: Picture, height: int, width: int, filter: str) -> OtherPictu
     image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
     values = np.asarray(image.resize((width, height), FILTERS[filter]))
     return values[..., None] if values.ndim == 2 else values
+
+
+def trim_low(
+    low: UInt8[np.ndarray, "*n _ _ c"], high_size: tuple[int, ...], scale: int
+) -> UInt8[np.ndarray, "*n _ _ c"]:
+    """The part of a low resolution whose pixels stand for whole squares of the high.
+
+    Pixel (i, j) stands for the square that begins at (scale i, scale j). Where a side
+    is no multiple, MATLAB's `imresize` makes one more, for a part of a square.
+
+    Args:
+      low: pictures of one size.
+      high_size: height and width of the high resolution.
+      scale: side of a square.
+
+    Returns:
+      `[*n, height // scale, width // scale, c]`.
+
+    Raises:
+      Unusable: if `low` is of another size than the high resolution divided by `scale`,
+        rounded down or up.
+    """
+    (rows, columns), (height, width) = low.shape[-3:-1], high_size
+    pairs = (rows, height), (columns, width)
+    if not all(have in (n // scale, -(-n // scale)) for have, n in pairs):
+        raise Unusable(
+            f"of low resolution is {columns}x{rows}, but {width}x{height} at "
+            f"data.scale={scale} makes {width // scale}x{height // scale}; take the "
+            "files of that scale, or set data.scale and system.scale",
+            fatal=True,
+        )
+    return low[..., : height // scale, : width // scale, :]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,7 +13,7 @@ import numpy as np
 
 from jaxgan.core.errors import UserError
 from jaxgan.data.options import Options
-from jaxgan.data.pictures import Picture, Unusable, decode
+from jaxgan.data.pictures import Picture, Unusable, decode, trim_low
 from jaxgan.data.sources import Source
 from jaxgan.data.streams import Column, Raw, Rows, Stream
 
@@ -50,8 +48,11 @@ class Skips:
         """Notes an unusable example and names it in the log.
 
         Raises:
-          UserError: if there are more than the permitted share, or no others.
+          UserError: if a setting is to blame, if there are more than the permitted
+            share, or no others.
         """
+        if why.fatal:
+            raise UserError(f"{self._source.describe(index)}: an image {why}") from why
         with self._lock:
             if index in self._unusable:
                 return
@@ -122,7 +123,7 @@ class PlainReader:
             read = {k: v[indices] for k, v in self._whole(stream, wanted).items()}
         else:
             read = source.read(indices, wanted)
-        return {n: finish_array(read[c.field], c, places) for n, c in columns.items()}
+        return {n: finish_array(read, c, places) for n, c in columns.items()}
 
     def _whole(self, stream: str, fields: list[str]) -> Raw:
         """Fields of all examples, read or drawn once."""
@@ -172,9 +173,7 @@ class PlainReader:
 
         def prepared(pictures, place) -> dict[str, Picture]:
             return {
-                n: c.prepare(pictures[c.field], place)
-                for n, c in columns.items()
-                if c.prepare
+                n: c.picture(pictures, place) for n, c in columns.items() if c.prepare
             }
 
         if not self.options.in_memory:
@@ -218,24 +217,27 @@ def load_files(source: Source, index: int) -> dict[str, bytes]:
     """
     try:
         return source.encoded(index)
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except OSError as error:
         raise Unusable(f"cannot be read ({error})") from error
 
 
-def finish_array(values: np.ndarray, column: Column, places: np.ndarray) -> np.ndarray:
+def finish_array(read: Raw, column: Column, places: np.ndarray) -> np.ndarray:
     """An array field as the raw batch wants it: pictures of one size, or its dtype."""
-    p = column.prepare
+    values, p = read[column.field], column.prepare
     if p is None:
         return _finish_numbers(values, column)
     if values.ndim == 3:
         values = values[..., None]
-    if (
-        values.shape[1:] == (p.height, p.width, p.channels)
-        and p.part is None
-        and p.box is None
-    ):
-        return values
     try:
+        if column.low_of:
+            high, scale = column.low_of
+            values = trim_low(values, read[high].shape[1:3], scale)
+        if (
+            values.shape[1:] == (p.height, p.width, p.channels)
+            and p.part is None
+            and p.box is None
+        ):
+            return values
         return np.stack([p(v, tuple(at)) for v, at in zip(values, places)])
     except Unusable as why:
         raise UserError(f"field {column.field!r}: an image {why}") from why

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxgan.data.permutation import epoch_and_index, random_bits, uniform
-from jaxgan.data.pictures import Prepare
+from jaxgan.data.pictures import OtherPicture, Picture, Prepare, trim_low
 from jaxgan.data.sources import Source
 
 Raw = dict[str, np.ndarray]
@@ -59,6 +59,8 @@ class Column:
       classes: for class numbers: how many there are.
       bins: for numbers that become groups: the greatest value of each group but the
         last, ascending.
+      low_of: for pictures of low resolution: the field of the high one, and how many
+        times larger its side is.
     """
 
     stream: str
@@ -67,6 +69,31 @@ class Column:
     dtype: str | None = None
     classes: int | None = None
     bins: tuple[float, ...] | None = None
+    low_of: tuple[str, int] | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that it looks at, its own first."""
+        return (self.field, self.low_of[0]) if self.low_of else (self.field,)
+
+    def picture(
+        self, pictures: Mapping[str, Picture], place: tuple[float, float]
+    ) -> OtherPicture:
+        """The prepared picture of one example.
+
+        Args:
+          pictures: `{field: as decoded}` of `fields`.
+          place: see `Prepare`.
+
+        Raises:
+          Unusable: see `Prepare` and `trim_low`.
+        """
+        assert self.prepare
+        own = pictures[self.field]
+        if self.low_of:
+            high, scale = self.low_of
+            own = trim_low(own, pictures[high].shape[:2], scale)
+        return self.prepare(own, place)
 
 
 @dataclasses.dataclass(frozen=True)

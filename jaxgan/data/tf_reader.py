@@ -40,12 +40,15 @@ def batches(
                     indices, *pictures = next(live[0])
                     yield _join(reader, rows(step), indices.numpy(), pictures)
                     step += 1
-            except op_error:
-                # A file of batch `step` is unusable. Stand-ins are chosen and it is
-                # read anew, as a run would read it that knew from the start.
-                live.clear()
-                if not _find_unusable(reader, rows(step)):
-                    raise
+            except op_error as error:
+                reason = str(error)
+            # A file of batch `step` is unusable. Stand-ins are chosen and it is read
+            # anew, as a run would read it that knew from the start. Outside of the
+            # handler: an error raised within holds the iterator in its traceback, and
+            # an interpreter that goes down with it may wait for its threads for ever.
+            live.clear()
+            if not _find_unusable(reader, rows(step)):
+                raise RuntimeError(reason)
     finally:
         close()
 
@@ -83,7 +86,7 @@ def _dataset(reader: PlainReader, rows: Callable[[int], Rows], start: int) -> An
         for k, (stream, group) in enumerate(columns.items()):
             decoded = _decoded(reader, stream, group, indices[k])
             for column in group.values():
-                pictures.append(_prepared(column, decoded[column.field], places[k]))
+                pictures.append(_prepared(column, decoded, places[k]))
         return (indices, *pictures)
 
     @plain
@@ -149,15 +152,17 @@ def _decode(data: Any, classes: bool) -> Any:
     return tf.cond(tf.io.is_jpeg(data), unless_cmyk, pillow)
 
 
-def _prepared(column: Column, picture: Any, place: Any) -> Any:
+def _prepared(column: Column, decoded: dict[str, Any], place: Any) -> Any:
     tf = tensorflow()
     prepare = column.prepare
     assert prepare
 
-    def apply(picture: np.ndarray, place: np.ndarray) -> np.ndarray:
-        return prepare(picture, (float(place[0]), float(place[1])))
+    def apply(place: np.ndarray, *pictures: np.ndarray) -> np.ndarray:
+        named = dict(zip(column.fields, pictures, strict=True))
+        return column.picture(named, (float(place[0]), float(place[1])))
 
-    out = tf.numpy_function(apply, [picture, place], tf.uint8, stateful=False)
+    given = [place, *(decoded[field] for field in column.fields)]
+    out = tf.numpy_function(apply, given, tf.uint8, stateful=False)
     out.set_shape((prepare.height, prepare.width, prepare.channels))
     return out
 
@@ -189,14 +194,14 @@ def _find_unusable(reader: PlainReader, rows: Rows) -> bool:
             index = skips.stand_in(index)
             try:
                 source = reader.streams[stream].source
-                files = load_files(source, index)
+                files, pictures = load_files(source, index), {}
                 for column in group.values():
-                    prepare = column.prepare
-                    assert prepare
-                    data = tf.constant(files[column.field])
-                    decode(files[column.field], prepare.classes)  # has better words
-                    picture = _decode(data, prepare.classes).numpy()
-                    prepare(picture, (float(place[0]), float(place[1])))
+                    assert column.prepare
+                    classes, data = column.prepare.classes, files[column.field]
+                    decode(data, classes)  # has better words
+                    pictures[column.field] = _decode(tf.constant(data), classes).numpy()
+                for column in group.values():
+                    column.picture(pictures, (float(place[0]), float(place[1])))
             except Unusable as why:
                 skips.add(index, why)
                 found = True

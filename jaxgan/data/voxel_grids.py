@@ -1,20 +1,11 @@
-"""Occupancy grids inside the compiled step: unpacking, padding, scaling, turning."""
+"""Occupancy grids inside the compiled step: padding, scaling, turning."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Shaped, UInt8
+from jaxtyping import Array, Float, Shaped
 
 from jaxgan.core.types import Key
-
-
-def unpack(
-    packed: UInt8[Array, "b n"], shape: tuple[int, int, int]
-) -> UInt8[Array, "b d h w"]:
-    """The inverse of `numpy.packbits`: the highest bit of a byte comes first."""
-    bits = (packed[..., None] >> np.arange(7, -1, -1, dtype=np.uint8)) & np.uint8(1)
-    bits = bits.reshape(packed.shape[0], -1)[:, : int(np.prod(shape))]
-    return bits.reshape(-1, *shape)
 
 
 def fit(

@@ -56,7 +56,7 @@ def load(options: Options, pretrained: Mapping[str, Any]) -> FeatureNetwork | No
     name = FEATURES[options.features]
     source = pretrained.get(name)
     _refuse_random(options, name, source)
-    return _load(name, source, options.fid_variant)
+    return _load(name, source, options.fid_variant or fid.DEFAULT_VARIANT)
 
 
 def require(options: Options, pretrained: Mapping[str, Any]) -> None:

@@ -42,13 +42,17 @@ def _clean(images, size):
 VARIANTS: dict[str, Callable[..., Array]] = {
     "tensorflow": _tensorflow,  # TTUR, StyleGAN, torch-fidelity
     "torch": _torch,  # pytorch-fid
-    "clean": _clean,  # clean-fid; the default for new figures
+    "clean": _clean,  # clean-fid
 }
+DEFAULT_VARIANT = "clean"  # of new figures
 
 
 @partial(jax.jit, static_argnames=("variant", "size"))
 def preprocess(
-    images: AnyImage, *, variant: str = "clean", size: tuple[int, int] = INCEPTION_SIZE
+    images: AnyImage,
+    *,
+    variant: str = DEFAULT_VARIANT,
+    size: tuple[int, int] = INCEPTION_SIZE,
 ) -> Float[Array, "b h2 w2 c"]:
     """Resizes and scales images as the variant's reference does.
 
@@ -74,7 +78,7 @@ class Preprocessed:
     """
 
     network: Callable[[Params, Any], Any]  # (params, float images at `size`) -> [b, d]
-    variant: str = "clean"
+    variant: str = DEFAULT_VARIANT
     size: tuple[int, int] = INCEPTION_SIZE
 
     def __call__(self, params: Params, images: AnyImage) -> Float[Array, "b d"]:
@@ -116,7 +120,11 @@ def save_statistics(path: str | Path, reference: Statistics) -> None:
 
 
 def load_statistics(
-    path: str | Path, *, variant: str | None = None, network_sha256: str | None = None
+    path: str | Path,
+    *,
+    variant: str | None = None,
+    is_default: bool = False,
+    network_sha256: str | None = None,
 ) -> Statistics:
     """Reads reference statistics and refuses those of another variant or network.
 
@@ -125,6 +133,8 @@ def load_statistics(
         variant: the variant that is asked for. None takes the file's own; a file that
             states none (pytorch-fid's, TTUR's) then raises, since a guess would compare
             figures that are not comparable.
+        is_default: nobody asked for `variant`, it is what the features happen to be: a
+            file that states none raises all the same.
         network_sha256: hash of the feature network's weights, held against the file's
             where both are known.
 
@@ -158,10 +168,10 @@ def load_statistics(
             f"{covariance.shape} are not [d] and [d, d]"
         )
     stated = str(arrays["variant"]) if "variant" in arrays else None
-    if stated is None and variant is None:
+    if stated is None and (variant is None or is_default):
         raise UserError(
             f"FID statistics {str(path)!r} do not say which variant they are: state it "
-            f"(--variant={'|'.join(VARIANTS)})"
+            f"with evaluation.fid_variant (--fid_variant={'|'.join(VARIANTS)})"
         )
     if stated is not None and variant is not None and stated != variant:
         raise UserError(

@@ -50,6 +50,7 @@ def compare_folders(
         known["reference"] = fid.load_statistics(
             options.reference,
             variant=network.variant,
+            is_default=options.fid_variant is None,
             network_sha256=network.sha256,
         )
     only_writes = not second and not known and bool(options.write_reference)

@@ -26,7 +26,8 @@ class Options:
       features: `inception` adds FID and KID; its weights are
         `pretrained.inception_fid`.
       fid_variant: the preprocessing in front of the feature network, a key of
-        `jaxgan.evaluation.fid.VARIANTS`.
+        `jaxgan.evaluation.fid.VARIANTS`; None is `clean`, and refuses a `reference`
+        that states no variant.
       reference: FID against the statistics in this .npz instead of the data's images.
       write_reference: keep the statistics of the reference images in this .npz.
       allow_random_features: accept `pretrained.inception_fid=random`; its figures are
@@ -52,7 +53,7 @@ class Options:
     batch_size: int = 16
     source: str | None = None
     features: str = "none"
-    fid_variant: str = "clean"
+    fid_variant: str | None = None
     reference: str | None = None
     write_reference: str | None = None
     allow_random_features: bool = False
@@ -71,7 +72,8 @@ class Options:
 
     def __post_init__(self):
         one_of(self.features, ("none", *FEATURES), "evaluation.features")
-        one_of(self.fid_variant, VARIANTS, "evaluation.fid_variant")
+        if self.fid_variant is not None:
+            one_of(self.fid_variant, VARIANTS, "evaluation.fid_variant")
         one_of(self.labels_in, ("a", "b"), "evaluation.labels_in")
         if isinstance(self.masks, str):  # from the command line
             object.__setattr__(self, "masks", tuple(self.masks.split(",")))

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Protocol, runtime_checkable
@@ -27,7 +25,6 @@ from jaxgan.inference import files as user_files
 from jaxgan.inference import grids
 
 Shape = tuple[int, ...]
-_ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError)  # the last: a password
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,8 +157,6 @@ class _naming:
             raise Unusable(f"{self._name}: {error}") from error
         if isinstance(error, OSError):
             raise Unusable(f"{self._name}: {error.strerror or error}") from error
-        if isinstance(error, _ARCHIVE_ERRORS):
-            raise Unusable(f"{self._name}: not whole in the archive") from error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

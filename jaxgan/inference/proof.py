@@ -172,6 +172,8 @@ def _prove(
         code = _CHILD.format(blocked=BLOCKED, load=LOAD)
         backend = jax.default_backend()
         environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        # Else the last line of an error would be a remark on its traceback.
+        environment["JAX_TRACEBACK_FILTERING"] = "off"
         if backend == "cpu":
             environment["JAX_PLATFORMS"] = "cpu"
         ended = subprocess.run(

@@ -75,7 +75,8 @@ class VoxelDiscriminator(nn.Module):
     def __call__(
         self, x: Voxels, *, train: bool
     ) -> tuple[Float[Array, " b"], list[Float[Array, "b _ _ _ _"]]]:
-        """Maps voxels to logits `[b]` and the hidden layers' activations."""
+        """Maps voxels to logits `[b]`, the last layer's one channel dropped, and the
+        hidden layers' activations."""
         taps = []
         for i, features in enumerate(self.channels, start=1):
             x = Conv(
@@ -115,8 +116,7 @@ def stem_of(resolution: int, hidden_layers: int) -> int:
 def pooling(resolution: int, layers: int) -> tuple[int, ...]:
     """Pooling windows of layers 2 to 4 that leave 2^3 numbers a channel, as the
     paper's {8, 4, 2} do at 64^3."""
-    sides = [resolution // 2 ** (i + 1) for i in range(1, min(layers, 4))]
-    return tuple(max(side // 2, 1) for side in sides)
+    return tuple(max(side // 2, 1) for side in _sides(resolution, layers))
 
 
 def features_of(resolution: int, channels: tuple[int, ...]) -> int:
@@ -124,9 +124,18 @@ def features_of(resolution: int, channels: tuple[int, ...]) -> int:
 
     Args:
       resolution: side of the voxel grid.
-      channels: the discriminator's.
+      channels: the discriminator's; 0 for one alone, which has no layer 2.
     """
-    windows = pooling(resolution, len(channels))
-    sides = [resolution // 2 ** (i + 1) for i in range(1, 1 + len(windows))]
-    pooled = zip(channels[1:4], sides, windows, strict=True)
+    layers = len(channels)
+    pooled = zip(
+        channels[1:4],
+        _sides(resolution, layers),
+        pooling(resolution, layers),
+        strict=True,
+    )
     return sum(c * (side // window) ** 3 for c, side, window in pooled)
+
+
+def _sides(resolution: int, layers: int) -> list[int]:
+    """Sides of the grids after layers 2 to 4, as many as there are."""
+    return [resolution // 2**layer for layer in range(2, min(layers, 4) + 1)]

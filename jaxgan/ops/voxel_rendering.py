@@ -25,6 +25,7 @@ Angle = float | int | Float[Array, ""] | Float[Array, "b"]
 # Colours of light and paint, linear (the screen's curve comes last).
 _SUN = np.array([1.05, 0.977, 0.861])
 _SKY = np.array([0.42, 0.49, 0.602])
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 _BACKGROUND = np.array([0.90, 0.915, 0.94])
 # The sun stands behind the viewer's left shoulder; it turns with the camera, so that
 # all views of an object are lit alike.
@@ -50,16 +51,18 @@ def render_voxels(
             positive x axis towards the centre, 90 from the positive y axis.
         elevation: Degrees above the floor; from below there is no floor.
         size: Side of the square pictures in pixels.
-        level: Cells above it are solid.
+        level: Cells above it are solid. The nearer to it their occupancy is, the greyer
+            they are.
         zoom: At 1 a full grid just fits, whatever its azimuth. The scale depends on the
             grid's shape, not on its content: pictures of one grid size compare.
-        color: The object's RGB in [0, 1], as on the screen.
+        color: RGB in [0, 1], as on the screen, of cells whose occupancy is 1.
 
     Returns:
         Pictures `[b, size, size, 3]` in [-1, 1]. Jittable, with `size` static.
     """
     batch = occupancy.shape[0]
     solid = occupancy[..., 0] > level
+    sure = jnp.clip((occupancy[..., 0] - level) / max(1 - level, 1e-6), 0, 1)
     angles = [
         jnp.broadcast_to(jnp.deg2rad(jnp.asarray(angle, jnp.float32)), (batch,))
         for angle in (azimuth, elevation)
@@ -70,7 +73,7 @@ def render_voxels(
     chunk = min(batch, _CHUNK)
     images = jax.tree.map(
         lambda x: jnp.pad(x, ((0, -batch % chunk), *((0, 0),) * (x.ndim - 1))),
-        (solid, *angles),
+        (solid, sure, *angles),
     )
     fine = lax.map(lambda image: render(*image), images, batch_size=chunk)[:batch]
     linear = jnp.mean(fine.reshape(batch, size, 2, size, 2, 3), axis=(2, 4))
@@ -79,6 +82,7 @@ def render_voxels(
 
 def _render(
     solid: Bool[Array, "x y z"],
+    sure: Float[Array, "x y z"],
     azimuth: Float[Array, ""],
     elevation: Float[Array, ""],
     *,
@@ -96,6 +100,7 @@ def _render(
     margin = np.array(_light_margin(solid), np.float32)
     occupied = jnp.any(solid, axis=(0, 1))
     floor = jnp.where(jnp.any(occupied), jnp.argmax(occupied), 0)
+    grey = jnp.vdot(paint, _LUMINANCE)
 
     def pixel(x: Array, y: Array) -> Array:
         start = dims / 2 + x * right + y * up + 2 * dims.sum() * view
@@ -115,7 +120,9 @@ def _render(
         skylight = sky**1.25 * (0.65 + 0.35 * normal[2])
         # A weak lamp at the camera separates faces that sun and sky do not tell apart.
         lamp = 0.1 * jnp.maximum(jnp.vdot(normal, view), 0)
-        lit = paint * (sunlight * _SUN + skylight * _SKY + lamp)
+        cell = jnp.clip(jnp.floor(point - 0.5 * face), 0, dims - 1).astype(jnp.int32)
+        albedo = grey + sure[tuple(cell)] * (paint - grey)
+        lit = albedo * (sunlight * _SUN + skylight * _SKY + lamp)
         radius = jnp.linalg.norm(point[:2] - dims[:2] / 2) / (dims[:2].min() / 2)
         fade = jnp.clip(2.2 - radius, 0, 1) * (view[2] > 0.02)
         shade = 1 - fade * (0.30 * (1 - sun) + 0.55 * (1 - sky))

@@ -1,7 +1,8 @@
 """Voxel grids: packing, pooling, cleaning up, and the way to meshes and back.
 
-Grids are `[b, d, h, w, 1]` on the device and `[d, h, w]` on the host. In coordinates of
-a mesh the centre of cell `(i, j, k)` is the point `(i, j, k)`.
+Grids are `[b, d, h, w, 1]` on the device and `[d, h, w]` on the host. A cell is solid
+if its value is above the level, here and in pictures and metrics; one at the level is
+empty. In coordinates of a mesh the centre of cell `(i, j, k)` is the point `(i, j, k)`.
 
 References: Wu et al., "Learning a Probabilistic Latent Space of Object Shapes via 3D
 Generative-Adversarial Modeling", NeurIPS 2016; the visualisation tools of its official
@@ -87,7 +88,7 @@ def largest_component(
     Args:
         voxels: Grids of occupancies.
         distance: In voxels, Euclidean; static. Below 1 nothing is removed.
-        level: Cells from here on are occupied.
+        level: Cells above it are solid.
 
     Returns:
         The grids, zero outside the largest component.
@@ -96,7 +97,7 @@ def largest_component(
         return voxels
     shape = voxels.shape[1:4]
     count = math.prod(shape)
-    occupied = voxels[..., 0] >= level
+    occupied = voxels[..., 0] > level
     number = jnp.arange(1, count + 1, dtype=jnp.int32).reshape(shape)
 
     def unfinished(carry: tuple[Array, Array]) -> Array:

@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
 from jaxgan.core.errors import one_of
+from jaxgan.ops.color import from_uint8
+
+# RGB, float in [-1, 1] or uint8.
+Pictures: TypeAlias = Float[Array, "b h w 3"] | UInt8[Array, "b h w 3"]
 
 
 @dataclass(frozen=True)
@@ -46,16 +51,16 @@ CONVENTIONS = MappingProxyType(
 )
 
 
-def normalize(
-    images: Float[Array, "b h w 3"], convention: str
-) -> Float[Array, "b h w 3"]:
-    """Maps RGB pictures in [-1, 1] to the input of a network's `convention`.
+def normalize(images: Pictures, convention: str) -> Float[Array, "b h w 3"]:
+    """Maps RGB pictures, in [-1, 1] or uint8, to the input of a network's `convention`.
 
     The convention's mean colour becomes exactly 0.
 
     Raises:
         UserError: unknown convention.
     """
+    if images.dtype == jnp.uint8:
+        images = from_uint8(images)
     if convention == "inception":
         return images
     one_of(convention, CONVENTIONS, "input convention")

@@ -7,12 +7,12 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxgan.pretrained.conventions import normalize
+from jaxgan.pretrained.conventions import Pictures, normalize
 from jaxgan.pretrained.loading import LoadedWeights
 
 
 def extract(
-    network: nn.Module, weights: LoadedWeights, images: Float[Array, "b h w 3"]
+    network: nn.Module, weights: LoadedWeights, images: Pictures
 ) -> dict[str, Float[Array, "b ..."]]:
     """Returns the taps of a frozen network for RGB pictures.
 
@@ -23,7 +23,7 @@ def extract(
         network: such as `VGG(depth=19, taps=("relu5_4",))`.
         weights: from `load_weights`, an argument of the compiled function rather than
             a captured constant, which would be copied into the program.
-        images: in [-1, 1]; mapped to the input that the weights expect.
+        images: in [-1, 1], or uint8; mapped to the input that the weights expect.
 
     Returns:
         {tap: features}, float32.
@@ -48,7 +48,7 @@ class Tap:
     name: str
 
     def __call__(
-        self, weights: LoadedWeights, images: Float[Array, "b h w 3"]
+        self, weights: LoadedWeights, images: Pictures
     ) -> Float[Array, "b ..."]:
-        """Returns the features of pictures in [-1, 1]."""
+        """Returns the features of pictures in [-1, 1], or uint8."""
         return extract(self.network, weights, images)[self.name]

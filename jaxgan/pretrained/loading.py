@@ -214,7 +214,7 @@ def _not_found(
     layout = f"{len(expected)} tensors such as {'/'.join(first[1:])}"
     return (
         f"{spec.title} weights not found{f' ({reason})' if reason else ''}: set "
-        f"pretrained.{name}=PATH (accepted: {spec.accepted}; see docs) or "
+        f"pretrained.{name}=PATH (accepted: {spec.accepted}) or "
         f"pretrained.{name}={RANDOM} for tests; published by {spec.origin}, expected "
         f"layout {layout} {tuple(expected[first].shape)}; convert once: python -m "
         f"jaxgan.import_weights --network={name} --source=FILE "

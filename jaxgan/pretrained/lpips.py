@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxgan.core.errors import UserError, one_of
 from jaxgan.pretrained import alexnet, squeezenet
+from jaxgan.pretrained.conventions import Pictures
 from jaxgan.pretrained.features import extract
 from jaxgan.pretrained.loading import LoadedWeights, load_weights
 from jaxgan.pretrained.lpips_heads import LPIPSHeads
@@ -47,7 +48,7 @@ class LPIPSWeights:
 
 @dataclass(frozen=True)
 class LPIPS:
-    """Perceptual distance of pictures in [-1, 1], of any but equal size.
+    """Perceptual distance of pictures, in [-1, 1] or uint8, of any but equal size.
 
     `d(x, y) = sum_l mean_{h,w} sum_c w_lc (f_l(x) - f_l(y))_c^2` with the taps f_l of
     the trunk after ReLU, divided by their length over channels. The size of the
@@ -89,7 +90,7 @@ class LPIPS:
         return LPIPSWeights(loaded, load_weights(f"lpips_{self.trunk}", heads))
 
     def features(
-        self, weights: LPIPSWeights, images: Float[Array, "b h w 3"]
+        self, weights: LPIPSWeights, images: Pictures
     ) -> tuple[Float[Array, "b _h _w _c"], ...]:
         """Returns maps whose squared distances, averaged over places, sum to LPIPS.
 
@@ -106,18 +107,18 @@ class LPIPS:
     def __call__(
         self,
         weights: LPIPSWeights,
-        x: Float[Array, "b h w 3"],
-        y: Float[Array, "b h w 3"],
+        x: Pictures,
+        y: Pictures,
     ) -> Float[Array, " b"]:
         """Returns the distance of each pair, at least 0."""
         pairs = zip(self.features(weights, x), self.features(weights, y), strict=True)
         return sum(
             (jnp.square(a - b).sum(-1).mean((1, 2)) for a, b in pairs),
-            jnp.zeros(x.shape[0], x.dtype),
+            jnp.zeros(x.shape[0]),
         )
 
     def mean_pairwise(
-        self, weights: LPIPSWeights, images: Float[Array, "k h w 3"]
+        self, weights: LPIPSWeights, images: Pictures
     ) -> Float[Array, ""]:
         """Returns the mean distance over all pairs of k pictures, k at least 2.
 
@@ -125,7 +126,7 @@ class LPIPS:
         instead of one for every pair.
         """
         k = images.shape[0]
-        total = jnp.zeros((), images.dtype)
+        total = jnp.zeros(())
         for a in self.features(weights, images):
             total += k * jnp.square(a - a.mean(0)).sum((0, 3)).mean()
         return total / (k * (k - 1) / 2)

@@ -30,6 +30,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgan import core, losses
@@ -218,7 +219,8 @@ class CycleGAN:
             terms["identity_ab"] = weight_ab * losses.l1(same_b, real_b)
             terms["identity_ba"] = weight_ba * losses.l1(same_a, real_a)
         fakes = {"fake_a": fake_a, "fake_b": fake_b}
-        return sum(terms.values()), Out(terms, stats, fakes)
+        total = sum(terms.values(), start=jnp.zeros(()))
+        return total, Out(terms, stats, fakes)
 
     def discriminators_loss(
         self,
@@ -238,7 +240,7 @@ class CycleGAN:
             real_scores, new = judge(fixed.stats[name], real)
             fake_scores, stats[name] = judge(new, fake)
             terms[domain] = 0.5 * (loss.real(real_scores) + loss.fake(fake_scores))
-        return sum(terms.values()), Out(terms, stats)
+        return sum(terms.values(), start=jnp.zeros(())), Out(terms, stats)
 
     def step(
         self, state: TrainState, frozen: core.Frozen, batch: Batch, key: Key

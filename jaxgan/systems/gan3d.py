@@ -11,7 +11,14 @@ Batch: `voxels`, float32 [b, r, r, r, 1] in {0, 1}, the last spatial axis up.
 
 The discriminator learns faster, so it is updated on a batch only if its accuracy on
 the last batch was at most 0.8 (section 3.1). A skipped update leaves everything of it
-alone: parameters, moments, their count, statistics.
+alone: parameters, moments, their count, statistics. Watch `skip_share/discriminator` in
+the log: below 0.02 the gate does nothing, above 0.98 the discriminator hardly learns;
+either way change its learning rate.
+
+Memory: `dtype=bfloat16` halves the activations. `microbatches` keeps those of one part
+of the batch at a time, and changes what is trained: batch norm, in both networks, sees
+that part alone. There is no option to compute activations again: on CPUs a step's
+memory did not fall by it, a network at a time or a layer.
 
 Differences: the official repository holds sampling code only, so the training follows
 the paper. The generator's loss is the non-saturating -log D(G(z)) that every
@@ -43,6 +50,9 @@ GENERATOR_LOSSES = {
     "minimax": losses.minimax_generator,
 }
 GATES = ("last", "current", "none")
+# 0.8 as a mean over microbatches may come out an ulp above 0.8; the next accuracy that
+# a batch can have is 1 / (2 b) away.
+_ROUNDING = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,37 +203,39 @@ class GAN3D:
         z = core.draw_latent(self.prior, discriminator_key, shape)
         fresh_z = core.draw_latent(self.prior, generator_key, shape)
 
-        last, threshold = state.memory["accuracy"], self.accuracy_threshold
-        gates = {
-            "last": last <= threshold,
-            "current": lambda seen: seen["accuracy/discriminator"] <= threshold,
+        def is_open(accuracy):
+            return accuracy <= self.accuracy_threshold + _ROUNDING
+
+        gates: dict[str, Any] = {
+            "last": is_open(state.memory["accuracy"]),
+            "current": lambda seen: is_open(seen["accuracy/discriminator"]),
             "none": None,
         }
+        gate = gates[self.gate]
         state, d = update(
             state,
             self.discriminator_loss,
             ("discriminator",),
             voxels,
             z,
-            gate=gates[self.gate],
+            gate=gate,
             commit=("discriminator",),
         )
-        accuracy = d.metrics["accuracy/discriminator"]
-        judged = {"last": last, "current": accuracy, "none": 0.0}[self.gate]
-        skipped = jnp.float32(judged > threshold)
+        opened = gate(d.metrics) if self.gate == "current" else gate
+        skipped = jnp.float32(0.0 if opened is None else ~opened)
         state = state.remember(
-            accuracy=accuracy, skipped=state.memory["skipped"] + skipped
+            accuracy=d.metrics["accuracy/discriminator"],
+            skipped=state.memory["skipped"] + skipped,
         )
         state, g = update(
             state, self.generator_loss, ("generator",), fresh_z, commit=("generator",)
         )
         state = state.advance()
-        # Near 0 the gate does nothing, near 1 D hardly learns: change D's rate.
-        gate = {
+        gating = {
             "skipped/discriminator": skipped,
             "skip_share/discriminator": state.memory["skipped"] / state.step,
         }
-        return state, d.metrics | g.metrics | gate
+        return state, d.metrics | g.metrics | gating
 
     @property
     def inference(self) -> Mapping[str, Mode]:
@@ -236,8 +248,7 @@ class GAN3D:
         made = {"voxels": shape, "picture": picture, "z": latent}
         meshes = {".obj": write_mesh, ".ply": write_mesh, ".stl": write_mesh}
         make = partial(Mode, networks=("generator",), host=meshes)
-        features = voxel.features_of(self.resolution, self.channels[::-1])
-        return {
+        modes = {
             "sample": make(
                 self.sample, inputs={"z": latent}, output=made, help="shapes from noise"
             ),
@@ -261,7 +272,7 @@ class GAN3D:
                 inputs={
                     "voxels": shape,
                     "threshold": core.Float(
-                        0.1, low=0.0, high=1.0, help="cells below it are empty"
+                        0.1, low=0.0, high=1.0, help="cells above it are solid"
                     ),
                     "component": core.Int(
                         3, high=8, help="cells so near make a part; 0 keeps all"
@@ -274,13 +285,6 @@ class GAN3D:
                 host=dict.fromkeys(meshes, partial(write_mesh, component=0)),
                 help="largest part of a shape above a threshold, perhaps smaller",
             ),
-            "features": Mode(
-                self.features,
-                inputs={"voxels": shape},
-                output={"features": core.Values((features,))},
-                networks=("discriminator",),
-                help="pooled activations for a linear classifier (section 4.2)",
-            ),
             "discriminate": Mode(
                 self.discriminate,
                 inputs={"voxels": shape},
@@ -289,6 +293,16 @@ class GAN3D:
                 help="the probability that a shape is real",
             ),
         }
+        features = voxel.features_of(self.resolution, self.channels[::-1])
+        if features:
+            modes["features"] = Mode(
+                self.features,
+                inputs={"voxels": shape},
+                output={"features": core.Values((features,))},
+                networks=("discriminator",),
+                help="pooled activations for a linear classifier (section 4.2)",
+            )
+        return modes
 
     def _generate(self, variables: Mapping[str, Any], z: Latent) -> Voxels:
         generator = self.networks()["generator"]
@@ -331,9 +345,7 @@ class GAN3D:
         threshold, factor = inputs["threshold"], int(inputs["factor"])
         voxels = ops.largest_component(inputs["voxels"], inputs["component"], threshold)
         voxels = ops.downsample_voxels(voxels, factor, inputs["pooling"])
-        # Cells that the first step cleared stay empty at a threshold of 0.
-        solid = (voxels >= threshold) & (voxels > 0)
-        solid = solid.astype(jnp.float32)
+        solid = (voxels > threshold).astype(jnp.float32)
         return {"voxels": solid, "picture": ops.render_voxels(solid)}
 
     def _judge(self, variables: Mapping[str, Any], voxels: Voxels) -> tuple:
@@ -354,7 +366,7 @@ class GAN3D:
     def discriminate(
         self, variables: Mapping[str, Any], frozen: core.Frozen, inputs: dict, key: Key
     ) -> dict[str, Any]:
-        """D(x), the probability that a shape is real."""
+        """D(x) `[b]`, the probability that a shape is real."""
         logits, _ = self._judge(variables, inputs["voxels"])
         return {"probability": jax.nn.sigmoid(logits)}
 

@@ -242,7 +242,8 @@ class Pix2Pix:
             metrics["accuracy/discriminator"] = losses.binary_accuracy(
                 real_logits, fake_logits, loss.threshold
             )
-        return sum(terms.values()), Out(terms | metrics, {"discriminator": stats})
+        total = terms["real"] + terms["fake"]
+        return total, Out(terms | metrics, {"discriminator": stats})
 
     def generator_loss(
         self, trained: dict, fixed: Fixed, a: Image, b: Target, *, key: Key

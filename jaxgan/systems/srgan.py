@@ -13,10 +13,11 @@ The generator's output is linear in the range of `hr`; modes clip it.
 What the paper leaves open: the mean squared error averages channels too; the
 discriminator is updated before the generator, both on one batch, and the generator is
 judged by the updated discriminator (`update_order`); the generator's Adam starts afresh
-with the adversarial stage; one PReLU slope a layer. The VGG losses see what the weights
-at hand were trained on (`weights_convention`); the paper's factor 1 / 12.75 was chosen
-for Caffe's values of 0 to 255. With `microbatches` the fake that the discriminator
-sees is normalised with the statistics of the whole batch.
+with the adversarial stage; one PReLU slope a layer. The VGG sees what its weights were
+trained on: the file says so, or else `weights_convention`; the paper's factor 1 / 12.75
+was chosen for Caffe's values of 0 to 255. It runs in `dtype`, so in bfloat16 on
+accelerators; its taps, and the losses on them, are float32. With `microbatches` the
+fake that the discriminator sees is normalised with the statistics of the whole batch.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ CONTENTS = ("mse", "vgg22", "vgg54")
 LAYERS = {"vgg22": "2_2", "vgg54": "5_4"}  # of VGG-19, before pools 2 and 5
 INITS = {"he_normal": he_normal, "torch_default": torch_default}
 ACTIVATIONS = ("none", "tanh")
-CONVENTIONS = ("auto", "caffe", "torchvision")
+CONVENTIONS = ("auto", *pretrained.NETWORKS["vgg19"].conventions)
 ORDERS = ("d_first", "g_first")
 
 
@@ -73,10 +74,10 @@ class SRGAN:
     pretrain_content: str = "mse"  # of SRResNet; "vgg22" adds total variation
     content: str = "vgg54"  # or "vgg22", "mse"
     tap_before_relu: bool = False  # features before the activation (ESRGAN)
-    weights_convention: str = "auto"  # the VGG file's own input; "caffe", "torchvision"
+    weights_convention: str = "auto"  # what the VGG file says; or one of CONVENTIONS
     vgg_rescale: float = 1 / 12.75  # of the features
     lambda_adversarial: float = 1e-3  # 0: no discriminator is trained
-    lambda_pixel: float = 0.0  # mse beside the VGG losses; re-implementations add it
+    lambda_pixel: float = 0.0  # mse beside a VGG loss, not published; no use for "mse"
     lambda_tv: float = 2e-8  # of SRResNet-VGG22 alone
     update_order: str = "d_first"  # or "g_first"
     pretrain_learning_rate: float = 1e-4
@@ -85,7 +86,7 @@ class SRGAN:
     learning_rate_decay: float = 0.1  # factor after decay_at updates
     decay_at: int = 100_000
     beta1: float = 0.9
-    pretrain_steps: int = 1_000_000  # 0: start from another run's SRResNet
+    pretrain_steps: int = 1_000_000  # 0: --init_from gives another run's SRResNet
     adversarial_steps: int = 200_000  # 0: SRResNet alone
     ema_decay: float = 0.0  # of the generator that modes use; 0: none, as in the paper
     dtype: str = "float32"
@@ -102,7 +103,11 @@ class SRGAN:
         core.one_of(self.weights_convention, CONVENTIONS, "weights_convention")
         core.one_of(self.update_order, ORDERS, "update_order")
         core.one_of(self.pretrain_schedule, ("constant", "cosine"), "pretrain_schedule")
-        core.one_of(str(self.scale), map(str, srresnet.SCALES), "scale")
+        if not isinstance(self.scale, int) or self.scale not in srresnet.SCALES:
+            scales = ", ".join(map(str, srresnet.SCALES))
+            raise core.UserError(
+                f"system.scale = {self.scale!r} is impossible: choose one of {scales}"
+            )
         core.check_fields(
             self,
             positive=(
@@ -114,6 +119,11 @@ class SRGAN:
             ),
             shares=("beta1", "ema_decay"),
         )
+        if not self.pretrain_steps and not self.adversarial_steps:
+            raise core.UserError(
+                "system.pretrain_steps = 0 and system.adversarial_steps = 0 leave "
+                "nothing to train: raise one"
+            )
         vgg54 = "vgg54" in (
             self.pretrain_content if self.pretrain_steps else "",
             self.content if self.adversarial_steps else "",
@@ -179,7 +189,9 @@ class SRGAN:
             taps=tuple(sorted({self._tap(loss) for loss in stages.values()})),
             dtype=core.compute_dtype(self.dtype),
         )
-        return {"vgg19": core.Pretrained("vgg19", module, tuple(stages))}
+        stated = self.weights_convention
+        convention = None if stated == "auto" else stated
+        return {"vgg19": core.Pretrained("vgg19", module, tuple(stages), convention)}
 
     def _tap(self, content: str) -> str:
         return ("conv" if self.tap_before_relu else "relu") + LAYERS[content]
@@ -231,10 +243,8 @@ class SRGAN:
         return state.replace(ema=jax.tree.map(jnp.copy, params))
 
     def _features(self, fixed: Fixed, image: Image) -> Mapping[str, Any]:
-        weights = fixed.frozen["vgg19"]
-        if self.weights_convention != "auto":
-            weights = dataclasses.replace(weights, convention=self.weights_convention)
-        return pretrained.extract(self.pretrained()["vgg19"].module, weights, image)
+        module = self.pretrained()["vgg19"].module
+        return pretrained.extract(module, fixed.frozen["vgg19"], image)
 
     def _content(
         self, content: str, fixed: Fixed, sr: HighResolution, hr: HighResolution
@@ -262,7 +272,7 @@ class SRGAN:
             train=True,
         )
         terms = self._content(self.pretrain_content, fixed, sr, hr)
-        if self.pretrain_content != "mse":
+        if self.pretrain_content == "vgg22":
             terms["tv"] = self.lambda_tv * losses.total_variation(sr)
         return sum(terms.values(), jnp.zeros(())), Out(terms, {"generator": stats})
 
@@ -399,8 +409,8 @@ class SRGAN:
                 inputs={"image": image},
                 output=output,
                 networks=("generator",),
-                help=f"enlarge pictures of any size, or a video's frames, {self.scale} "
-                "times",
+                help=f"enlarge pictures of any size, or a folder of frames, "
+                f"{self.scale} times",
             ),
             "upscale_tiled": Mode(
                 self.upscale_tiled,

@@ -45,7 +45,10 @@ DEFAULTS: dict[str, Any] = {
     "pretrained": {},
 }
 OPTIONAL = {"training.num_steps": int, "training.best_metric": str}  # None or this
-MAY_CHANGE = ("training.num_steps", "training.*_every", "devices.*", "dtype")
+MAY_CHANGE = (
+    *("training.num_steps", "training.*_every", "training.keep_last"),
+    *("data.threads", "data.in_memory", "devices.*", "dtype"),
+)
 
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,6 +125,8 @@ def check_values(config: Mapping[str, Any]) -> None:
     at_least("devices.data", devices["data"], 1, unset=-1)
     at_least("devices.model", devices["model"], 1, unset=None)
     at_least("seed", config["seed"], 0)
+    if config["seed"] >= 2**32:
+        raise UserError(f"seed = {config['seed']} is impossible: it must be below 2^32")
     resolve(config["dtype"])
     if training["best_mode"] not in ("max", "min"):
         raise UserError(

@@ -27,8 +27,8 @@ def load_frozen(
       `{name: weights}`, as the system's steps and modes take them.
 
     Raises:
-      UserError: for a name the system does not know, and if a file is missing, damaged
-        or of another layout.
+      UserError: for a name the system does not know, and if a file is missing, damaged,
+        of another layout or of another input convention than the system states.
     """
     needed = system.pretrained()
     known = {*needed, *NETWORKS}
@@ -40,7 +40,10 @@ def load_frozen(
             )
     return {
         name: loading.load_weights(
-            entry.network, sources.get(name), network=entry.module
+            entry.network,
+            sources.get(name),
+            network=entry.module,
+            convention=entry.convention,
         )
         for name, entry in needed.items()
         if not entry.stages or set(entry.stages) & set(stages)

@@ -118,10 +118,19 @@ def test_two_files_of_one_side_with_one_stem(write):
 
 
 def test_low_resolution_partners_of_two_scales(write):
-    for name in ("HR/1.png", "LR/1x2.png", "LR/1x4.png"):
+    for name in ("HR/1.png", "LR/1.png", "LR/1x4.png"):
         root = write(name, picture(0))
-    with refuses("set/LR: '1x2.png' and '1x4.png' would both be .* '1'; remove"):
+    with refuses("set/LR: '1.png' and '1x4.png' would both be .* '1'; remove"):
         task(f"folder:{root}", "low_high")
+    (root / "LR" / "1.png").rename(root / "LR" / "1x2.png")
+    with refuses("set/LR/1x2.png: by its name it is 2 times smaller, but data.scale=4"):
+        task(f"folder:{root}", "low_high")
+
+
+def test_a_box_cannot_cut_given_low_resolution():
+    high, low = np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 8, 8, 3), np.uint8)
+    with refuses("data.box cannot cut the high resolution and the source's own low"):
+        task(from_arrays(hr=high, lr=low), "low_high", box=16)
 
 
 def test_pictures_that_are_not_side_by_side(folder):
@@ -272,6 +281,28 @@ def test_impossible_options(options, message):
 def test_held_out_split_without_holdout(folder):
     with refuses("it has no test split and data.holdout is 0; set data.holdout"):
         task(f"folder:{folder}", split="test")
+
+
+def test_square_arrays_are_not_cut_in_halves():
+    source = from_arrays(image=np.zeros((4, 8, 8, 3), np.uint8))
+    data = {"source": source, "image_size": 8}
+    for name in ("paired", "unpaired"):
+        with refuses("its pictures are 8x8, not two side by side"):
+            make_task({"task": name, **data})
+        make_task({"task": name, "layout": "side_by_side", **data})
+
+
+def test_a_damaged_member_of_a_zip_is_named(write, tmp_path):
+    path = tmp_path / "pictures.zip"
+    root = write("1.png", picture(0))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(root / "1.png", "1.png")
+    data = bytearray(path.read_bytes())
+    data[60] ^= 255
+    path.write_bytes(data)
+    source = make_source(f"zip:{path}", holdout=0.0)
+    with pytest.raises(OSError, match="Bad CRC-32"):
+        source.encoded(0)
 
 
 def test_one_example_cannot_be_divided(write):

@@ -96,6 +96,25 @@ def test_file_names_become_fields_by_a_pattern(write):
     assert read["animal"].tolist() == [0, 0, 1]
 
 
+def test_classes_have_one_number_in_every_split(write):
+    for name in ("train/a/1_cat.png", "train/b/2_dog.png", "test/b/3_dog.png"):
+        root = write(name, picture(0))
+    pattern = r"\d_(?P<animal>[a-z]+)"
+    for split, numbers in (("train", [0, 1]), ("test", [1])):
+        source = make_source(f"folder:{root}", split, label_pattern=pattern)
+        assert source.fields["label"].names == ("a", "b")
+        assert source.fields["animal"].names == ("cat", "dog")
+        read = source.read(np.arange(len(source)))
+        assert read["label"].tolist() == read["animal"].tolist() == numbers
+
+
+def test_a_folder_of_a_test_split_alone_has_no_training_images(write):
+    root = write("test/a.png", picture(0))
+    assert files_of(make_source(f"folder:{root}", "test")) == ["test/a.png"]
+    with pytest.raises(UserError, match="holds only test: put training images"):
+        make_source(f"folder:{root}", "train")
+
+
 def test_split_folders_are_the_splits(write):
     for name in ("train/a.png", "train/b.png", "val/c.png", "test/d.png"):
         root = write(name, picture(0))
@@ -166,6 +185,27 @@ def test_npz_separates_examples_from_what_describes_them(tmp_path):
     assert set(source.fields) == {"packed", "label"}
     assert source.fields["packed"].grid == (4, 4, 4)
     assert source.fields["label"].names == ("bed", "chair", "desk")
+
+
+def test_a_field_of_an_npz_parts_the_splits(tmp_path):
+    def parts(*words, **options):
+        image = np.arange(len(words), dtype=np.uint8)[:, None, None]
+        np.savez(tmp_path / "x.npz", image=image, split=np.array(words))
+        return [
+            make_source(f"npz:{tmp_path}/x.npz", s, **options).column("image").tolist()
+            for s in ("train", "validation", "test")
+        ]
+
+    one = lambda *rows: [[[i]] for i in rows]  # noqa: E731
+    assert parts("test", "train", "Val", "train") == [one(1, 3), one(2), one(0)]
+    assert parts("test", "train") == [one(1), one(0), one(0)]
+    held = parts("train", "test", "train", holdout=0.5)
+    assert sorted(held[0] + held[1]) == one(0, 2) and held[2] == one(1)
+    with pytest.raises(UserError, match="'split' holds 'fold1'; write train, valid"):
+        parts("train", "fold1")
+    with pytest.raises(UserError, match="'split' says train of no example"):
+        parts("test", "val")
+    assert len(parts(0, 0, holdout=0.5)[0]) == 1  # numbers are a field like others
 
 
 def test_user_arrays_are_a_source_and_are_not_divided():
@@ -242,6 +282,13 @@ def test_high_resolution_alone_or_with_its_low_partners(write):
     both = open_high(Options(source=f"folder:{root}", holdout=0.0), "train")
     assert set(both.fields) == {"hr", "lr"}
     assert (example(both, 1)["lr"] == picture(1, 4, 4)).all()
+
+
+def test_a_partner_of_the_whole_name_is_not_asked_for_its_scale(write):
+    write("HR/4x6.png", picture(0, 16, 16))
+    root = write("LR/4x6.png", picture(0, 4, 4))
+    found = open_high(Options(source=f"folder:{root}", holdout=0.0), "train", scale=4)
+    assert set(found.fields) == {"hr", "lr"} and len(found) == 1
 
 
 def test_truncated_npz_names_the_file(tmp_path):

@@ -13,16 +13,6 @@ def grids():
     return np.random.default_rng(0).integers(0, 2, (3, 6, 6, 6), np.uint8)
 
 
-def test_unpack_is_the_inverse_of_packbits(grids):
-    packed = np.packbits(grids.reshape(3, -1), axis=1)
-    unpacked = voxel_grids.unpack(jnp.asarray(packed), (6, 6, 6))
-    assert (np.asarray(unpacked) == grids).all()
-    odd = grids[:, :5, :5, :5]  # 125 bits do not fill their bytes
-    packed = np.packbits(odd.reshape(3, -1), axis=1)
-    unpacked = voxel_grids.unpack(jnp.asarray(packed), (5, 5, 5))
-    assert (np.asarray(unpacked) == odd).all()
-
-
 @pytest.mark.parametrize(
     ("size", "resolution", "pad", "times"),
     [(30, 32, 1, 1), (30, 64, 1, 2), (32, 64, 0, 2), (32, 32, 0, 1), (6, 8, 1, 1),

@@ -93,8 +93,9 @@ def test_check_02_the_order_of_images_does_not_matter_to_whole_sets():
     x, y = (np.asarray(network(1.0, images)) for images in (REAL, FAKE))
     order = np.random.default_rng(0).permutation(150)
     whole = {"num_subsets": 1}
+    # The kernel is float32 on the device: 1e-8, not the 1e-9 of float64.
     assert kid(x[order], y, **whole)["kid"] == pytest.approx(
-        kid(x, y, **whole)["kid"], rel=1e-6
+        kid(x, y, **whole)["kid"], rel=1e-7
     )
     scores = [inception_score(z, splits=1)["is"] for z in (y, y[order])]
     assert scores[0] == pytest.approx(scores[1], rel=1e-9)

@@ -93,8 +93,12 @@ def test_statistics_survive_the_disk(tmp_path):
 def test_statistics_without_a_variant_need_an_explicit_one(tmp_path):
     stored = reference()
     np.savez(tmp_path / "ttur.npz", mu=stored.mean, sigma=stored.covariance)
-    with pytest.raises(UserError, match="do not say which variant.*--variant="):
+    with pytest.raises(
+        UserError, match="do not say which variant.*--fid_variant=tensorflow"
+    ):
         fid.load_statistics(tmp_path / "ttur.npz")
+    with pytest.raises(UserError, match="do not say which variant"):
+        fid.load_statistics(tmp_path / "ttur.npz", variant="clean", is_default=True)
     loaded = fid.load_statistics(tmp_path / "ttur.npz", variant="tensorflow")
     assert loaded.variant == "tensorflow" and loaded.num_samples is None
     acc = frechet.from_features(vectors.features()[1])

@@ -101,6 +101,20 @@ def test_statistics_are_written_and_read_again(folders, tmp_path):
         compare_folders(folders[0], None, reads, other)
 
 
+def test_statistics_of_other_projects_need_a_stated_variant(folders, tmp_path):
+    network, path = feature_network(), str(tmp_path / "ttur.npz")
+    own = Options(features="inception", write_reference=path)
+    full = compare_folders(*folders, own, network)
+    with np.load(path) as stored:
+        np.savez(path, mu=stored["mu"], sigma=stored["sigma"])
+    reads = Options(features="inception", reference=path)
+    with pytest.raises(UserError, match="do not say which variant.*--fid_variant="):
+        compare_folders(folders[0], None, reads, network)
+    stated = dataclasses.replace(reads, fid_variant="clean")
+    row = compare_folders(folders[0], None, stated, network)
+    assert row["fid/clean"] == pytest.approx(full["fid/clean"], rel=1e-9)
+
+
 def test_what_cannot_be_compared_is_refused(folders, tmp_path):
     a, _ = folders
     with pytest.raises(UserError, match="/nowhere: there is no such folder"):

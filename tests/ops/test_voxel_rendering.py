@@ -133,6 +133,16 @@ def test_level_decides_what_is_solid():
     assert _object_pixels(render(grid, 35.0, 25.0, size=64, level=0.3)).any()
 
 
+def test_cells_that_are_hardly_solid_are_grey_and_as_bright():
+    def saturation(occupancy):
+        picture = np.asarray(render(occupancy * grid, 35.0, 25.0, size=64))
+        return np.ptp(picture, axis=-1).max()
+
+    grid = _grid(((4, 8), (4, 8), (0, 6)))
+    faint, half, full = (saturation(o) for o in (0.5001, 0.75, 1.0))
+    assert faint < 0.2 and faint + 0.2 < half < full - 0.2
+
+
 def test_grids_need_not_be_cubes():
     grid = jnp.ones((2, 4, 9, 6, 1))
     assert _object_pixels(render(grid, size=24)).any(axis=(1, 2)).all()

@@ -89,6 +89,12 @@ def test_largest_component_keeps_probabilities_and_empty_grids():
     assert _largest(np.zeros((4, 4, 4))).sum() == 0
 
 
+def test_a_cell_at_the_level_is_empty():
+    grid = 0.5 * _blocks(((2, 2, 2), 3))
+    assert _largest(grid).sum() == 0 and _largest(grid, 3, 0.4).sum() == grid.sum()
+    assert voxels.voxels_to_mesh(grid)[0].shape == (0, 3)
+
+
 def test_components_of_a_batch_are_those_of_its_grids():
     random = np.random.default_rng(4)
     grids = jnp.asarray(random.random((3, 9, 7, 8, 1)) < 0.03, jnp.float32)

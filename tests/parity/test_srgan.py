@@ -171,6 +171,9 @@ def evaluate(state, frozen, batch, small):
         gradients[name] = next(iter(grads.values()))
         terms[name] = out[1].metrics, out[0]
 
+    weights = dataclasses.replace(frozen["vgg19"], convention="caffe")
+    caffe = fixed.replace(frozen={"vgg19": weights})
+
     def one(name, fixed=fixed, **changes):
         system = dataclasses.replace(SYSTEM, **changes)
         differentiate(name, system.generator_loss, generator, fixed, lr, hr)
@@ -179,7 +182,7 @@ def evaluate(state, frozen, batch, small):
     one("old/G mse", content="mse", **alone)
     one("old/G vgg54", content="vgg54", **alone)
     one("old/G vgg22", content="vgg22", **alone)
-    one("old/G vgg54_caffe", weights_convention="caffe", **alone)
+    one("old/G vgg54_caffe", caffe, **alone)
     one("old/G")
     adversarial = {"vgg_rescale": 0.0, "lambda_adversarial": 1.0}
     one("old/G adversarial", **adversarial)

@@ -43,6 +43,17 @@ def test_conventions_agree_with_their_formulas():
         np.testing.assert_allclose(normalize(x, name), values, atol=2e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_uint8_pictures_are_those_of_their_levels(convention):
+    levels = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), np.uint8)
+    floats = jnp.asarray(levels / np.float32(127.5) - 1)
+    np.testing.assert_allclose(
+        normalize(jnp.asarray(levels), convention),
+        normalize(floats, convention),
+        atol=5e-5,
+    )
+
+
 def test_unknown_convention_suggests_the_nearest():
     with pytest.raises(UserError, match="did you mean 'torchvision'"):
         normalize(jnp.zeros((1, 2, 2, 3)), "torch_vision")

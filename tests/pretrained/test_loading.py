@@ -53,7 +53,7 @@ def test_check_05_missing_weights_say_what_is_accepted_and_where_it_goes(tmp_pat
     message = _both("VGG-19 weights not found: set", "vgg19")
     assert (
         "set pretrained.vgg19=PATH (accepted: vgg19-dcbb9e9d.pth, vgg19 keras notop "
-        ".h5; see docs) or pretrained.vgg19=random for tests"
+        ".h5) or pretrained.vgg19=random for tests"
     ) in message
     assert "published by torchvision" in message
     assert "32 tensors such as conv1_1/kernel (3, 3, 3, 64)" in message

@@ -90,11 +90,23 @@ def test_check_02_probe_rows_of_squeezenet(trunks, pair):
     assert matches(features["fire9"], 0.389099, 0.586341, (0, 0, 0))
 
 
-def test_distance_without_heads_has_the_published_probe_values(trunks, pair):
+def test_metrics_check_01_distance_without_heads_has_the_published_probe_values(
+    trunks, pair
+):
     weights = LPIPSWeights(trunks["alex"], heads("alex"))
     np.testing.assert_allclose(
         distances(LPIPS(), weights, *pair), (1.52907, 1.56891), rtol=1e-4
     )
+
+
+def test_metrics_check_04_uint8_pictures_have_the_distance_of_their_levels(trunks):
+    weights = LPIPSWeights(trunks["alex"], heads("alex"))
+    x, y = np.random.default_rng(0).integers(0, 256, (2, 2, 64, 64, 3), np.uint8)
+    floats = (jnp.asarray(i / np.float32(127.5) - 1) for i in (x, y))
+    expected = distances(LPIPS(), weights, *floats)
+    actual = distances(LPIPS(), weights, jnp.asarray(x), jnp.asarray(y))
+    assert actual.dtype == jnp.float32 and actual.min() > 0.1
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)

@@ -17,6 +17,7 @@ from jaxgan.systems.gan3d import GAN3D, write_mesh
 from tests import cases
 
 TINY = cases.build("gan3d", "tiny")
+CUBES, CHANNELS = (4, 8, 16, 32, 64), (512, 256, 128, 64, 1)
 
 
 def shapes_of(system, count=2):
@@ -59,6 +60,16 @@ def test_check_02_shapes_at_full_size():
         x,
     )
     assert run("generator", z).shape == (2, 64, 64, 64, 1)
+    _, seen = jax.eval_shape(
+        lambda v, z: system.networks()["generator"].apply(
+            v, z, train=False, capture_intermediates=True, mutable=["intermediates"]
+        ),
+        variables["generator"],
+        z,
+    )
+    layers = ("up1_norm", "up2", "up3", "up4", "up5")
+    grids = [seen["intermediates"][layer]["__call__"][0].shape for layer in layers]
+    assert grids == [(2, s, s, s, c) for s, c in zip(CUBES, CHANNELS, strict=True)]
     logits, taps = run("discriminator", voxels)
     assert logits.shape == (2,)
     assert [t.shape[1] for t in taps] == [32, 16, 8, 4]
@@ -69,6 +80,14 @@ def test_check_02_shapes_at_full_size():
     )
     assert features["features"].shape == (2, 7168)
     assert system.inference["features"].output["features"].shape == (7168,)
+
+
+def test_check_02_occupancies_fill_the_unit_interval(variables):
+    z = core.draw_latent(TINY.prior, jax.random.key(3), (2, TINY.z_dim))
+    generator = {**variables["generator"]}
+    generator["params"] = jax.tree.map(lambda x: 100 * x, generator["params"])
+    made = TINY.sample({"generator": generator}, {}, {"z": z}, jax.random.key(0))
+    assert np.min(made["voxels"]) == 0 and np.max(made["voxels"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -150,9 +169,39 @@ def test_check_07_the_prior_is_uniform_on_the_unit_interval():
     assert abs(z.mean()) < 0.01 and abs(z.std() - 1) < 0.01
 
 
-def test_check_08_feature_pooling_of_one_voxel_s_activation_is_exact():
-    assert voxel.pooling(64, 4) == (8, 4, 2)
-    assert voxel.features_of(64, (64, 128, 256, 512)) == 7168
+def test_80_percent_over_microbatches_open_the_gate():
+    """Of 200 shapes in four parts 160 are judged rightly, however they are dealt."""
+    dealt = np.random.default_rng(0).multivariate_hypergeometric([50] * 4, 160, 200)
+    means = [sum(np.float32(n / 50) for n in row) / np.float32(4) for row in dealt]
+    above = max(means)
+    assert above > np.float32(0.8)  # by an ulp
+    state, batch, step = start(TINY)
+    _, metrics = step(state.remember(accuracy=above), {}, batch, jax.random.key(1))
+    assert metrics["skipped/discriminator"] == 0
+
+
+def test_check_08_feature_pooling_of_one_voxel_s_activation_is_exact(monkeypatch):
+    taps = [np.zeros((1, s, s, s, 2048 // s), np.float32) for s in (32, 16, 8, 4)]
+    for number, tap in enumerate(taps, start=1):
+        side = tap.shape[1]
+        tap[0, side // 2 - 1, side // 2, side - 1, 10 + number] = number
+    monkeypatch.setattr(
+        GAN3D, "_judge", lambda *_: (None, list(map(jnp.asarray, taps)))
+    )
+    inputs = {"voxels": jnp.zeros((1, 64, 64, 64, 1))}
+    found = GAN3D().features({}, {}, inputs, jax.random.key(0))["features"][0]
+    # Layer 1 is unused; the others' cells are pooled to (0, 1, 1) of 2^3, number 3.
+    expected, start = np.zeros(7168), 0
+    for number, channels in ((2, 128), (3, 256), (4, 512)):
+        expected[start + 3 * channels + 10 + number] = number
+        start += 8 * channels
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_one_layer_has_no_features_and_everything_else():
+    modes = GAN3D(resolution=8, channels=(16,)).inference
+    assert TINY.inference.keys() - modes.keys() == {"features"}
+    assert voxel.pooling(8, 1) == () and voxel.features_of(8, (16,)) == 0
 
 
 def test_generator_and_discriminator_draw_separate_noise(monkeypatch):

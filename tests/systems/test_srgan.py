@@ -5,6 +5,7 @@ check 4's first half of `tests/ops/test_pixel_shuffle.py`, check 3 and the rest 
 `tests/networks/test_srresnet.py`.
 """
 
+import copy
 import dataclasses
 import functools
 from functools import partial
@@ -15,10 +16,14 @@ import numpy as np
 import optax
 import pytest
 
+import jaxgan
+from benchmarks import steps
 from jaxgan import core, losses, pretrained
 from jaxgan.data import make_task
 from jaxgan.evaluation.psnr import psnr_y
 from jaxgan.systems.srgan import SRGAN, interpolate_weights
+from jaxgan.training import configs, loop
+from jaxgan.training.frozen import load_frozen
 from tests import cases
 
 TINY = cases.build("srgan", "tiny")
@@ -135,17 +140,22 @@ def test_check_05_identical_images_cost_nothing_and_the_vgg_is_not_trained():
     assert float(content(fixed, batch["hr"], -batch["hr"])) > 0.0
 
     before = jax.device_get(frozen)
-    step = step_of(TINY_VGG)
+    # Without the adversarial term nothing but the content moves the generator.
+    step = step_of(dataclasses.replace(TINY_VGG, lambda_adversarial=0.0))
     for i in range(3):
         after, metrics = step(state, frozen, batch, jax.random.key(i))
         assert float(metrics["gradient_norm/generator"]) > 0
         assert differs(after.params["generator"], state.params["generator"])
         state = after
     assert_same(before, jax.device_get(frozen))
-    names = "/".join(
-        jax.tree_util.keystr(k) for k, _ in jax.tree.leaves_with_path(after)
-    )
-    assert "conv_in" not in names and "conv2_2" not in names and "vgg" not in names
+    names = {
+        name
+        for path, _ in jax.tree.leaves_with_path(after)
+        for name in jax.tree_util.keystr(path, simple=True, separator="/").split("/")
+    }
+    layers = set(frozen["vgg19"].variables["params"])
+    assert {"stem", "mu"} <= names and {"conv1_1", "conv2_2"} <= layers
+    assert not names & {"vgg19", *layers}
 
 
 def test_the_vgg_terms_and_their_options():
@@ -172,11 +182,29 @@ def test_the_vgg_terms_and_their_options():
     caffe = dataclasses.replace(
         TINY_VGG, weights_convention="caffe", lambda_pixel=2.0, lambda_adversarial=0.0
     )
+    frozen = load_frozen(caffe, {"vgg19": "random"}, ("srgan",))
     other = terms(caffe, state, frozen, batch, "generator")
     assert set(other) == {"vgg22", "pixel"}
     assert float(other["vgg22"]) > 100 * float(first["vgg22"])
     mse = losses.mse(fake_of(TINY_VGG, state, batch["lr"]), batch["hr"])
     assert float(other["pixel"]) == pytest.approx(2 * float(mse), rel=1e-4)
+
+
+def test_total_variation_belongs_to_srresnet_vgg22_alone():
+    for content in ("vgg54", "mse"):
+        system = dataclasses.replace(TINY, pretrain_content=content)
+        state, frozen, batch, _ = steps.shapes(system, "srresnet", 2)
+        found = jax.eval_shape(terms_of(system, "srresnet"), state, frozen, batch)
+        assert set(found) == {content}
+
+
+@pytest.mark.parametrize(
+    "convention", ["auto", "torchvision", "caffe", "caffe_rgb", "matconvnet"]
+)
+def test_the_vgg_s_input_is_what_its_file_or_the_config_says(convention):
+    system = dataclasses.replace(TINY_VGG, weights_convention=convention)
+    stated = system.pretrained()["vgg19"].convention
+    assert stated == (None if convention == "auto" else convention)
 
 
 @pytest.fixture(scope="module")
@@ -367,6 +395,23 @@ def test_check_10_the_adversarial_stage_starts_from_srresnet_with_fresh_optimise
     assert int(after.opt_state["srresnet"][-1].count) == 3
 
 
+def test_check_10_the_adversarial_stage_starts_from_another_run_s_srresnet(tmp_path):
+    def train(name, seed, init_from=None, **fields):
+        config = cases.config_module("srgan").get_config("tiny").to_dict()
+        config["system"] |= fields
+        config["training"] |= {"num_steps": 1, "sample_every": 0}
+        config |= {"seed": seed, "devices": {"data": 1}}
+        config = configs.with_defaults(config)
+        system = configs.build_system(config)
+        loop.train(system, config, tmp_path / name, make_task, init_from=init_from)
+        return jaxgan.load(tmp_path / name)[1]["generator"]["params"]
+
+    first = train("srresnet", 0, adversarial_steps=0)
+    # At a rate of 0 the step leaves parameters as it found them.
+    still = {"pretrain_steps": 0, "learning_rate": 0.0}
+    assert_same(train("srgan", 1, tmp_path / "srresnet", **still), first)
+
+
 def test_the_average_of_the_generator_is_what_modes_use():
     system = dataclasses.replace(TINY, ema_decay=0.5)
     state, batch, frozen = start(system)
@@ -431,11 +476,26 @@ def test_a_bfloat16_step_keeps_losses_and_parameters_in_float32():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"scale": 3}, {"image_size": 30}, {"content": "vgg33"}, {"update_order": "both"}],
+    [
+        {"scale": 3},
+        {"image_size": 30},
+        {"content": "vgg33"},
+        {"update_order": "both"},
+        {"weights_convention": "inception"},
+        {"pretrain_steps": 0, "adversarial_steps": 0},
+    ],
+    ids=str,
 )
 def test_impossible_fields_are_refused(changes):
-    with pytest.raises(core.UserError, match=next(iter(changes))):
+    with pytest.raises(core.UserError, match=".*".join(changes)):
         SRGAN(**changes)
+
+
+def test_a_scale_that_is_no_number_is_refused_in_words():
+    system = copy.copy(TINY)
+    object.__setattr__(system, "scale", "4")  # tests check types before the system does
+    with pytest.raises(core.UserError, match="system.scale = '4' .*one of 2, 4, 8"):
+        system.__post_init__()
 
 
 LEARNING = SRGAN(

@@ -86,6 +86,7 @@ def test_none_is_a_value_where_a_key_may_be_none():
         ("--config.batch_size=2", "did you mean 'training.batch_size'"),
         ("--config.system.widht=2", "did you mean 'system.width'"),
         ("--config.trainnig.batch_size=2", "did you mean 'training.batch_size'"),
+        ("--config.seed=4294967296", "seed = 4294967296 is impossible"),
         ("--config.training.batch_size=0", "batch_size = 0 is impossible"),
         ("--config.training.num_steps=-5", "num_steps = -5 is impossible"),
         ("--config.training.checkpoint_every=-1", "checkpoint_every = -1 is impos"),
@@ -194,13 +195,14 @@ def test_only_some_keys_may_change_between_starts():
         training__num_steps=9,
         training__log_every=7,
         training__keep_every=7,
+        training__keep_last=9,
         devices__data=8,
         dtype="bfloat16",
     )
     assert configs.differences(old, may) == []
     for key, value in {
         "training__batch_size": 16,
-        "training__keep_last": 9,
+        "training__sample_count": 9,
         "seed": 1,
         "data__image_size": 8,
         "system__width": 3,

@@ -32,8 +32,9 @@ def low_high(
     """`lr` in [0, 1] and `hr` in [-1, 1], aligned crops.
 
     The host cuts one window of `image_size` out of each image as it is; smaller images
-    are skipped and counted. The low resolution is made of the window, or cut from the
-    source's own low-resolution images.
+    are skipped and counted. The low resolution is made of the window, or cut at the
+    same place from the source's own low-resolution images, whose pixel (i, j) stands
+    for those from (scale i, scale j) on.
 
     Args:
       options: see `Options`; `image_size` is that of `hr`.
@@ -46,7 +47,8 @@ def low_high(
       flip_rot: one of the eight symmetries at random in training.
 
     Raises:
-      UserError: if `image_size` is not a multiple of `scale`.
+      UserError: if `image_size` is not a multiple of `scale`; while reading, if the
+        source's own low resolution is of another scale.
 
     References: Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a
     Generative Adversarial Network", CVPR 2017.
@@ -61,12 +63,19 @@ def low_high(
     if flip_rot and height != width:
         raise UserError("data.flip_rot turns images: data.image_size must be square")
     options = dataclasses.replace(options, resize="crop", load_size=None)
-    source = open_high(options, split)
+    source = open_high(options, split, scale)
     field = "hr" if "hr" in source.fields else "image"
     field = options.fields[0] if options.fields else field
     columns = {"hr": picture_column(options, source, split, field=field, align=scale)}
     if "lr" in source.fields:
-        columns["lr"] = picture_column(options, source, split, field="lr", shrink=scale)
+        if options.box is not None:
+            raise UserError(
+                f"{source.name}: data.box cannot cut the high resolution and the "
+                "source's own low one alike; leave it at None"
+            )
+        columns["lr"] = picture_column(
+            options, source, split, field="lr", low_of=(field, scale)
+        )
 
     def transform(raw, key):
         images = dict(raw)

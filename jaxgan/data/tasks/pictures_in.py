@@ -58,7 +58,7 @@ def picture_column(
     part: Any = None,
     classes: int = 0,
     channels: int | None = None,
-    shrink: int = 1,
+    low_of: tuple[str, int] | None = None,
     align: int = 1,
 ) -> Column:
     """The column of a picture that the host brings to `load_size` or crops.
@@ -72,7 +72,7 @@ def picture_column(
       part: the half of a side-by-side picture.
       classes: it is a map of so many class numbers, if not 0.
       channels: None asks `channels_of`.
-      shrink: the source's pictures, and so the result, are smaller by this factor.
+      low_of: see `Column`; the result is smaller by that factor too.
       align: windows begin at multiples of this.
     """
     training = split == "train"
@@ -80,6 +80,7 @@ def picture_column(
     # pictures whose sizes differ, which only the host can cut.
     stretch = options.resize == "stretch"
     height, width = options.loaded if stretch and training else options.size
+    shrink = low_of[1] if low_of else 1
     prepare = Prepare(
         height=height // shrink,
         width=width // shrink,
@@ -94,7 +95,7 @@ def picture_column(
         align=align,
         classes=bool(classes),
     )
-    return Column(stream, field, prepare)
+    return Column(stream, field, prepare, low_of=low_of)
 
 
 def augmentation(

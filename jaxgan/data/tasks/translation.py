@@ -184,6 +184,13 @@ def _two_columns(
                 f"{source.name}: it has no fields a and b; name two of "
                 f"{', '.join(source.fields)} with data.fields"
             )
+        shape = source.fields["image"].shape
+        if options.layout == "auto" and shape and shape[1] < 1.5 * shape[0]:
+            raise UserError(
+                f"{source.name}: its pictures are {shape[1]}x{shape[0]}, not two side "
+                "by side; name two fields with data.fields, or set "
+                "data.layout=side_by_side"
+            )
     first, second = (
         picture_column(
             options, source, split, stream=streams[i], field=fields[i], part=parts[i],

@@ -12,6 +12,7 @@ from jaxgan.data.options import Options
 from jaxgan.data.sources import Source, Subset
 from jaxgan.data.streams import Column, walk
 from jaxgan.data.task import Task
+from jaxgan.ops.voxels import unpack_bits
 
 
 def voxels(
@@ -73,7 +74,7 @@ def voxels(
     def transform(raw, key):
         grids = raw["voxels"]
         if packed:
-            grids = voxel_grids.unpack(grids, grid)
+            grids = unpack_bits(grids, grid)[..., 0]
         elif grids.ndim == 5:
             grids = grids[..., 0]
         if split == "train":

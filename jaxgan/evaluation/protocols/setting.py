@@ -185,6 +185,7 @@ class Setting:
                 known[name] = fid.load_statistics(
                     _own_file(self.options.reference, name, references),
                     variant=network.variant,
+                    is_default=self.options.fid_variant is None,
                     network_sha256=network.sha256,
                 )
         return ImageSets(network, self.batch_size, known)

@@ -34,9 +34,11 @@ def gan3d(setting: Setting) -> dict[str, float]:
     Returns:
       `occupancy` (mean of the outputs), `volume` (share of voxels above 0.5),
       `nearest_training_iou` (near 1: copies), `voxels/coverage`, `voxels/mmd_iou`, with
-      baselines, and `probe/accuracy` where the data has labels.
+      baselines, and `probe/accuracy` where the data has labels and the discriminator
+      two layers.
     """
-    examples = probe.examples(setting, "voxels")
+    has_features = "features" in setting.system.inference
+    examples = probe.examples(setting, "voxels") if has_features else None
     real = images_of(setting, setting.split, "voxels") > 0.5
     limit = setting.options.num_training
     training = shuffled(images_of(setting, "train", "voxels", limit)) > 0.5
