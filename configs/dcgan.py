@@ -116,7 +116,7 @@ def get_config(variant: str = "faces") -> ConfigDict:
     config.evaluation.num_probe = 1000  # of the training set's labels, if it has any
 
     if variant == "faces":
-        pass
+        pass  # of files of 128 px the author cut the centre: data.box=64
     elif variant == "lsun":  # the co-author's port; 5 epochs, as in figure 3
         config.data.source = "tfds:lsun/bedroom"
         config.data.resize = "cover"  # the short side to 96, a random window
@@ -143,7 +143,7 @@ def get_config(variant: str = "faces") -> ConfigDict:
         digits = variant == "svhn64"
         # Stanford Cars cut to the given boxes beforehand: the pipeline knows no boxes.
         config.data.source = "tfds:svhn_cropped" if digits else "folder:data/cars"
-        config.data.flip = not digits
+        config.data.flip = not digits  # mirrored digits are none; the paper flips all
         config.system.update(PORTS["tf"])
         config.system.constant_steps = 28_600 if digits else 3_175  # 25 epochs
         config.training.batch_size = 64

@@ -83,7 +83,8 @@ def get_config(variant: str = "mnist") -> ConfigDict:
     config.data.image_size = 28
     config.data.channels = 1
     config.data.fields = None
-    config.data.holdout = 1 / 6  # 10,000 of 60,000 choose the Parzen window
+    # 10,000 of 60,000, drawn by the seed, choose the Parzen window.
+    config.data.holdout = 1 / 6
 
     config.training = ConfigDict()
     config.training.batch_size = 100

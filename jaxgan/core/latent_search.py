@@ -28,17 +28,18 @@ INVERSE_TEMPERATURE = 0.2
 
 
 class LatentSearch(NamedTuple):
-    """What a search found.
+    """What a search found; of `ranked`, an axis of restarts follows the first.
 
     Attributes:
-      z: `[b, z]`, the latents.
-      loss: `[b]`, their losses.
-      curve: `[b, k]`, the losses of the first latents, then of every `every`-th.
+      z: `[b, z]` or `[b, restarts, z]`, the latents.
+      loss: `[b]` or `[b, restarts]`, their losses.
+      curve: `[b, k]` or `[b, restarts, k]`, the losses of the first latents, then of
+        every `every`-th.
     """
 
-    z: Float[Array, "b z"]
-    loss: Float[Array, " b"]
-    curve: Float[Array, "b k"]
+    z: Float[Array, "*b z"]
+    loss: Float[Array, "*b"]
+    curve: Float[Array, "*b k"]
 
     def best_of(self, restarts: int) -> LatentSearch:
         """The best of each example's `restarts` neighbouring searches."""
@@ -110,15 +111,15 @@ def optimize_latent(
         start, move = _hamiltonian(value_and_grad, prior, key)
     else:
         rate = lambda i: -learning_rate * decay ** (i // decay_every)  # noqa: E731
-        direction = {
-            "adam": lambda: optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
-            "nesterov": lambda: optax.trace(decay=0.9, nesterov=True),
+        paced = optax.scale_by_schedule(rate)
+        transform = {
+            "adam": lambda: optax.chain(
+                optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8), paced
+            ),
+            # The velocity keeps the rates of its time, as in the references.
+            "nesterov": lambda: optax.chain(paced, optax.trace(0.9, nesterov=True)),
         }[optimizer]()
-        start, move = _descent(
-            value_and_grad,
-            prior,
-            optax.chain(direction, optax.scale_by_schedule(rate)),
-        )
+        start, move = _descent(value_and_grad, prior, transform)
 
     # A gradient belongs to the point where its loss was taken, and the last point has
     # a loss too: so an iteration moves first and looks then.

@@ -246,6 +246,8 @@ class Masks:
             same = mask.shape[:2] == self.of.extent(example.picks[self.of.field])
             how = self.of.resize if same else "stretch"
             mask = _to_size(mask, (height, width), 1, how, mask=True)
+            if mask.min() > 127:
+                raise Unusable("it is bright everywhere, so that nothing is known")
         return (mask > 127).astype(np.float32)
 
 

@@ -188,7 +188,7 @@ class DCGANGenerator(nn.Module):
                 x = norm_relu(x, "stem_norm").reshape(grid)
             else:
                 x = norm_relu(x.reshape(grid), "stem_norm")
-        maps = x
+        maps = None
         for i, layer in enumerate(layers):
             x = ConvTranspose(
                 layer.fan_in,
@@ -201,12 +201,11 @@ class DCGANGenerator(nn.Module):
             )(x)
             if i < len(layers) - 1:
                 x = norm_relu(x, f"up{i + 1}_norm")
-            if i == self.filter_layer:
-                maps = x
             if i == self.filter_layer and dropped_maps is not None:
+                maps = x
                 x = x * (1.0 - dropped_maps[:, None, None]).astype(x.dtype)
         image = jnp.tanh(at_least_float32(x))
-        return image if dropped_maps is None else (image, at_least_float32(maps))
+        return image if maps is None else (image, at_least_float32(maps))
 
     def _layers(self) -> tuple[Layer, ...]:
         return layer_table(
@@ -220,8 +219,9 @@ class DCGANGenerator(nn.Module):
 
     @property
     def num_filter_maps(self) -> int:
-        """How many maps that layer has."""
-        return self._layers()[self.filter_layer].fan_in
+        """How many maps that layer has; 0 if no layer but the last makes any."""
+        layers = self._layers()
+        return layers[self.filter_layer].fan_in if len(layers) > 1 else 0
 
 
 class DCGANDiscriminator(nn.Module):

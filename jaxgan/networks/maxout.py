@@ -16,6 +16,8 @@ from jaxgan.networks.initializers import Initializer, uniform
 from jaxgan.networks.layers import Conv, ConvTranspose
 
 ACTIVATIONS = {"relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid, "linear": lambda x: x}
+CONV_WINDOWS = ((8, 4, 4), (8, 3, 4), (5, 3, 2))  # CIFAR's kernels, paddings and pools
+LEAST_CONV_SIZE = 4  # of their images: of 3 pixels nothing would reach the last one
 
 
 def largest_piece(
@@ -187,7 +189,7 @@ class MaxoutDiscriminator(nn.Module):
         """Maps images `[b, h, w, c]` to logits `[b]`; draws masks where `train`."""
         init = uniform(self.weight_range)
         shared = {"kernel_init": init, "dtype": self.dtype}
-        windows = ((8, 4, 4), (8, 3, 4), (5, 3, 2))[: len(self.conv_units)]
+        windows = CONV_WINDOWS if self.conv_units else ()
         x, keep = image, self.keep_input
         for i, (units, (kernel, padding, pool)) in enumerate(
             zip(self.conv_units, windows, strict=True)

@@ -139,7 +139,10 @@ def no_hole(key: Key, batch: int, height: int, width: int) -> HoleMask:
 
 
 def lowres_hole(key: Key, batch: int, height: int, width: int) -> HoleMask:
-    """Every pixel is missing; what is known is the image's `average_pool`."""
+    """Every pixel is missing; what is known is the image's `average_pool`.
+
+    Not among `HOLE_MASKS`: the task of this name is the mode `super_resolve`.
+    """
     del key
     return jnp.ones((batch, height, width, 1))
 
@@ -152,8 +155,8 @@ HOLE_MASKS: dict[str, Callable[[Key, int, int, int], HoleMask]] = {
     "left": left_hole,
     "grid": grid_hole,
     "full": no_hole,
-    "lowres": lowres_hole,
 }
+"""Those that leave something known."""
 
 
 def draw_hole_mask(

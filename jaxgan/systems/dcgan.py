@@ -20,7 +20,11 @@ Differences: a step is D, then G against the new D. The author's code moves G on
 and D on odd batches, so one step here is two of its updates. The Torch port hands G the
 logits from before D's update; here D judges anew. The author's slow decay of beta1,
 (1 - 1e-8)^t, is left out. His networks use batch statistics even for samples; running
-ones are kept beside them, and `sample` offers both.
+ones are kept beside them, and `sample` offers both. Batch statistics are there those of
+`COMPANIONS` latents under a fixed key, labels in turn, not of the batch at hand, where
+a latent by itself, or a label that all share, would be normalised away. So no image
+depends on its batch mates, and all modes draw a latent alike. LSUN's near-duplicates,
+which the authors removed, are trained on.
 """
 
 from __future__ import annotations
@@ -39,7 +43,8 @@ from jaxtyping import Array, Float
 from jaxgan import core, losses, ops
 from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, forward
 from jaxgan.core.types import Batch, Image, Key, Latent, Metrics, Scalar
-from jaxgan.networks import dcgan as networks
+from jaxgan.networks import dcgan as dcgan_networks
+from jaxgan.networks.norms import BatchNorm
 
 GENERATOR_LOSSES = {
     "non_saturating": losses.non_saturating_generator,
@@ -47,6 +52,7 @@ GENERATOR_LOSSES = {
 }
 LAMBDA_PRIOR = 0.003  # of `invert`; Yeh et al., 2017
 SMALL_BATCH = 16
+COMPANIONS = 128  # the author's batch
 Variables = Mapping[str, Any]
 
 
@@ -57,7 +63,9 @@ class DCGAN:
     image_size: int = 64  # 4 * 2**n
     channels: int = 3
     num_classes: int = 0  # above 0: the conditional MNIST network, of any 4n pixels
-    lineage: str = "theano"  # or "theano_3x3" (ImageNet), "torch", "tf"
+    # Or "theano_3x3" (ImageNet), "torch", "tf". The conditional network has none; there
+    # it only says by which statistics samples are drawn.
+    lineage: str = "theano"
     generator_channels: int = 128  # ngf; 64 in the ports
     discriminator_channels: int = 128  # ndf
     dense_units: int = 1024  # ngfc, ndfc of the conditional network
@@ -78,7 +86,7 @@ class DCGAN:
     microbatches: int = 1
 
     def __post_init__(self):
-        core.one_of(self.lineage, networks.LINEAGES, "lineage")
+        core.one_of(self.lineage, dcgan_networks.LINEAGES, "lineage")
         core.one_of(self.loss, GENERATOR_LOSSES, "loss")
         core.one_of(self.prior, core.PRIORS, "prior")
         core.check_fields(
@@ -93,14 +101,15 @@ class DCGAN:
                 "n_critic",
                 "g_steps",
                 "epoch_steps",
+                "invert_iters",
                 "microbatches",
             ),
-            shares=("beta1",),
+            below_one=("beta1",),
         )
-        networks.check_size(self.image_size, self.num_classes)
+        dcgan_networks.check_size(self.image_size, self.num_classes)
 
     def networks(self) -> dict[str, nn.Module]:
-        return networks.dcgan_pair(
+        return dcgan_networks.dcgan_pair(
             self.image_size,
             self.channels,
             self.generator_channels,
@@ -279,7 +288,9 @@ class DCGAN:
         }
         path = core.Choice(core.PATHS, "linear", "slerp suits a normal prior")
         statistics = core.Choice(
-            ("running", "batch"), self._statistics(), "of the norm"
+            ("running", "batch"),
+            self._statistics,
+            f"of batch norm; batch: of {COMPANIONS} other latents",
         )
         modes = {
             "sample": Mode(
@@ -288,7 +299,6 @@ class DCGAN:
                 {"image": image, "z": latent},
                 generator,
                 help="draw images",
-                per_example=False,
             ),
             "interpolate": Mode(
                 self.interpolate,
@@ -339,7 +349,9 @@ class DCGAN:
                 (*generator, *discriminator),
                 help="the latent whose image is nearest",
             ),
-            "drop_filter": Mode(
+        }
+        if maps:
+            modes["drop_filter"] = Mode(
                 self.drop_filter,
                 {"z": latent, "maps": core.Values((maps,), help="1: set it to zero")},
                 {
@@ -349,9 +361,8 @@ class DCGAN:
                 },
                 generator,
                 help="draw without some maps of the second highest layer (figure 6)",
-            ),
-        }
-        if networks.LINEAGES[self.lineage].fully_convolutional:
+            )
+        if dcgan_networks.LINEAGES[self.lineage].fully_convolutional:
             modes["canvas"] = Mode(
                 self.canvas,
                 {"z": core.Set(latent, 4, "row by row"), "columns": core.Int(2, low=1)},
@@ -361,34 +372,50 @@ class DCGAN:
             )
         return modes
 
+    @property
     def _statistics(self) -> str:
-        """Where batch norm takes its statistics for samples, as in the lineage."""
+        """By which statistics batch norm draws samples, as in the lineage."""
         return "batch" if self.lineage.startswith("theano") else "running"
 
+    def _generator(self, variables: Variables, statistics: str = "") -> Variables:
+        """The generator's variables, for `batch` with the companions' statistics."""
+        own = variables["generator"]
+        if (statistics or self._statistics) == "running":
+            return own
+        # Nothing here depends on what is asked for, so `vmap` leaves it a single batch.
+        z = core.draw_latent(self.prior, jax.random.key(0), (COMPANIONS, self.z_dim))
+        turns = jnp.arange(COMPANIONS) % max(self.num_classes, 1)
+        labels = (turns,) if self.num_classes else ()
+        still = {"batch_stats": jax.tree.map(jnp.zeros_like, own["batch_stats"])}
+        generator = self.networks()["generator"]
+        _, moved = forward(generator, own["params"], still, z, *labels, train=True)
+        # From zero an update leads this far towards the batch's statistics.
+        share = 1.0 - BatchNorm.momentum
+        return {"params": own["params"], **jax.tree.map(lambda x: x / share, moved)}
+
     def _decode(
-        self, variables: Variables, z: Array, inputs: dict, train: bool = False
+        self, own: Variables, z: Array, inputs: dict
     ) -> Float[Array, "b n h w c"]:
-        """Images of latents `[b, n, z]`."""
+        """Images of latents `[b, n, z]` by the generator's variables."""
         b, n = z.shape[:2]
         labels = (jnp.repeat(inputs["label"], n),) if self.num_classes else ()
         generator, z = self.networks()["generator"], z.reshape(b * n, -1)
-        image = core.predict(generator, variables["generator"], z, *labels, train=train)
+        image = core.predict(generator, own, z, *labels, train=False)
         return image.reshape(b, n, *image.shape[1:])
 
     def sample(
         self, variables: Variables, frozen: core.Frozen, inputs: dict, key: Key
     ) -> dict[str, Array]:
         """z -> G(z); z too, for those that other modes shall combine."""
-        z, train = inputs["z"], inputs["statistics"] == "batch"
-        images = self._decode(variables, z[:, None], inputs, train)
-        return {"image": images[:, 0], "z": z}
+        z, own = inputs["z"], self._generator(variables, inputs["statistics"])
+        return {"image": self._decode(own, z[:, None], inputs)[:, 0], "z": z}
 
     def interpolate(
         self, variables: Variables, frozen: core.Frozen, inputs: dict, key: Key
     ) -> dict[str, Array]:
         """Images `[b, t, h, w, c]` along a path through latents `[b, n, z]`."""
         path = core.interpolate_latent(inputs["z"], inputs["steps"], inputs["path"])
-        return {"images": self._decode(variables, path, inputs)}
+        return {"images": self._decode(self._generator(variables), path, inputs)}
 
     def arithmetic(
         self, variables: Variables, frozen: core.Frozen, inputs: dict, key: Key
@@ -401,7 +428,7 @@ class DCGAN:
         shape = (z.shape[0], inputs["count"], z.shape[1])
         noise = inputs["noise"] * jax.random.uniform(key, shape, minval=-1, maxval=1)
         around = jnp.concatenate([z[:, None], z[:, None] + noise], axis=1)
-        images = self._decode(variables, around, inputs)
+        images = self._decode(self._generator(variables), around, inputs)
         return {"image": images[:, 0], "neighbours": images[:, 1:], "z": z}
 
     def turn_vector(
@@ -411,7 +438,7 @@ class DCGAN:
         vector = jnp.mean(inputs["right"], axis=1) - jnp.mean(inputs["left"], axis=1)
         t = jnp.linspace(-1.0, 1.0, 2 * inputs["steps"] + 1)
         path = inputs["z"][:, None] + t[:, None] * vector[:, None]
-        return {"images": self._decode(variables, path, inputs)}
+        return {"images": self._decode(self._generator(variables), path, inputs)}
 
     def discriminate(
         self, variables: Variables, frozen: core.Frozen, inputs: dict, key: Key
@@ -437,9 +464,10 @@ class DCGAN:
         """Semantic inpainting's search with nothing missing: sum |G(z) - x| + prior."""
         target = jnp.repeat(inputs["image"], inputs["restarts"], axis=0)
         weights = jnp.ones_like(target[..., :1])
+        own = self._generator(variables)
 
         def loss(z: Latent) -> Float[Array, " b"]:
-            image = self._decode(variables, z[:, None], inputs)[:, 0]
+            image = self._decode(own, z[:, None], inputs)[:, 0]
             logit = self.discriminate(variables, frozen, {"image": image}, key)["logit"]
             context = losses.context_loss(image, target, weights)
             return context + LAMBDA_PRIOR * losses.saturating_prior(logit)
@@ -451,7 +479,7 @@ class DCGAN:
             prior=self.prior,
             every=inputs["num_iters"],
         ).best_of(inputs["restarts"])
-        image = self._decode(variables, search.z[:, None], inputs)[:, 0]
+        image = self._decode(own, search.z[:, None], inputs)[:, 0]
         return {"image": image, "z": search.z, "loss": search.loss}
 
     def drop_filter(
@@ -462,7 +490,7 @@ class DCGAN:
         The paper drops the maps with positive weights in a logistic regression from
         activations to whether they lie inside boxes drawn around windows (6.3.1).
         """
-        generator, own = self.networks()["generator"], variables["generator"]
+        generator, own = self.networks()["generator"], self._generator(variables)
         keep, drop = jnp.zeros_like(inputs["maps"]), inputs["maps"]
         decode = partial(core.predict, generator, own, inputs["z"], train=False)
         original, activations = decode(dropped_maps=keep)
@@ -487,7 +515,7 @@ class DCGAN:
     ) -> dict[str, Image]:
         image, *labels = self._draw(batch, 0)
         z = core.draw_latent(self.prior, key, (image.shape[0], self.z_dim))
-        inputs = {"z": z, "statistics": self._statistics()}
+        inputs = {"z": z, "statistics": self._statistics}
         if labels:
             inputs["label"] = labels[0]
         sample = self.sample(variables, frozen, inputs, key)["image"]

@@ -15,8 +15,9 @@ Differences: algorithm 1 of the paper alternates and minimises log(1 - D(G(z)));
 the authors' code both networks move at once from one forward pass, and the generator
 minimises -log D(G(z)). The output bias starts as the logit of the mean image of the
 first batch, where the code takes the training set; half a grey image is added to the
-batch, so that a pixel that it never lights can still be lit. The code of the Toronto
-Faces, which starts from layers trained elsewhere, is left out.
+batch, so that a pixel that it never lights can still be lit. The examples kept back for
+validation are drawn by the seed, where the authors take the last ones. The code of the
+Toronto Faces, which starts from layers trained elsewhere, is left out.
 """
 
 from __future__ import annotations
@@ -35,7 +36,13 @@ import optax
 from jaxgan import core, losses
 from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, forward
 from jaxgan.core.types import Batch, Image, Key, Latent, Metrics, Scalar
-from jaxgan.networks.maxout import ACTIVATIONS, MaxoutDiscriminator, MLPGenerator
+from jaxgan.networks.maxout import (
+    ACTIVATIONS,
+    CONV_WINDOWS,
+    LEAST_CONV_SIZE,
+    MaxoutDiscriminator,
+    MLPGenerator,
+)
 
 LOSSES = ("non_saturating", "minimax", "blend")
 CONTRAST_NORM = 55.0
@@ -57,22 +64,22 @@ class GAN:
     weight_range: float = 0.05  # U(-r, r)
     output_weight_range: float = 0.05
     discriminator_units: tuple[int, ...] = (240, 240)
-    discriminator_conv_units: tuple[int, ...] = ()  # of three maxout convolutions
+    discriminator_conv_units: tuple[int, ...] = ()  # or of three maxout convolutions
     num_pieces: int = 5
     discriminator_weight_range: float = 0.005
     keep_input: float = 0.8  # dropout in the discriminator keeps this share
     keep_hidden: float = 0.5
     loss: str = "non_saturating"  # of the generator; "minimax" (algorithm 1), "blend"
-    blend_non_saturating: float = 1.0  # c1, the code's zurich_coeff
+    blend_non_saturating: float = 1.0  # c1 of "blend", the code's zurich_coeff
     blend_minimax: float = 1.0  # c2, its minimax_coeff
-    optimizer: str = "sgd"  # or "adam"
+    optimizer: str = "sgd"  # or "adam", which reads the next and `momentum` alone
     learning_rate: float = 0.1
-    learning_rate_decay: float = 1.000004  # divides the rate after every step
-    minimum_learning_rate: float = 1e-6
+    learning_rate_decay: float = 1.000004  # of "sgd": divides the rate after every step
+    minimum_learning_rate: float = 1e-6  # of "sgd"
     momentum: float = 0.5  # beta1 of "adam"
-    final_momentum: float = 0.7
-    momentum_epochs: int = 250  # reached linearly in the course of these
-    epoch_steps: int = 500  # 50,000 images, batch 100
+    final_momentum: float = 0.7  # of "sgd"
+    momentum_epochs: int = 250  # of "sgd": reached linearly in the course of these
+    epoch_steps: int = 500  # of "sgd": 50,000 images, batch 100
     num_steps: int = 125_000  # 250 epochs; the authors stopped by hand
     dtype: str = "float32"
     microbatches: int = 1
@@ -107,6 +114,27 @@ class GAN:
             raise core.UserError(
                 f"system.hidden_units {self.hidden_units} and system.hidden_activations"
                 f" {self.hidden_activations} need one entry a layer, both"
+            )
+        if self.pixels == "contrast" and self.output == "sigmoid":
+            raise core.UserError(
+                "system.output = 'sigmoid' cannot draw system.pixels = 'contrast', "
+                "which are below 0 too: set system.output to 'linear'"
+            )
+        if self.loss == "blend" and not self.blend_non_saturating + self.blend_minimax:
+            raise core.UserError(
+                "system.blend_non_saturating and system.blend_minimax are both 0: "
+                "loss = 'blend' needs one above 0"
+            )
+        if self.discriminator_conv_units:
+            if len(self.discriminator_conv_units) != len(CONV_WINDOWS):
+                raise core.UserError(
+                    f"system.discriminator_conv_units {self.discriminator_conv_units} "
+                    f"needs {len(CONV_WINDOWS)} entries, or none"
+                )
+            core.check_size(
+                self.image_size,
+                lambda size: size >= LEAST_CONV_SIZE,
+                f"three maxout convolutions take {LEAST_CONV_SIZE} pixels or more",
             )
         if self.convolutional:
             core.check_size(

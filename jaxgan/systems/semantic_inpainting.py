@@ -20,9 +20,13 @@ released graph used the batch's, which users with a single image noticed.
 Differences: the paper does not say which steps Adam takes, here 0.01. z starts from the
 prior; the released code draws it from a normal and clips it after the first step
 (`start`). The lowest loss that was met over iterations and restarts is returned
-(`select`). The released code minimises -log D (`prior_loss`), with weights of 0.2 and a
-window of 15. Blending is solved exactly, also for holes that touch the border. Where
-nothing is missing, importance weights would vanish and all pixels count.
+(`select`). The released code (its rewrite of 2018) minimises -log D (`prior_loss`),
+with a weight of 0.2 and a window of 15; it returns the image of the last z but one, and
+its random holes miss 20 % of the pixels, the paper's and ours 80 %. Blending is solved
+exactly, also for holes that touch the border. Where nothing is missing, importance
+weights would vanish and all pixels count. The method takes any pretrained GAN, this
+code those of `dcgan` without classes. The task `lowres` of
+bamos/dcgan-completion.tensorflow is the mode `super_resolve`.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ from jaxgan import core, losses, ops
 from jaxgan.core import LatentSearch, Mode, Player, Stage, TrainState
 from jaxgan.core.latent_search import OPTIMIZERS, SELECT
 from jaxgan.core.types import Batch, HoleMask, Image, Key, Latent
-from jaxgan.networks import dcgan as networks
+from jaxgan.networks import dcgan as dcgan_networks
 
 PRIOR_LOSSES = {
     "saturating": losses.saturating_prior,
@@ -77,14 +81,16 @@ class SemanticInpainting:
     num_iters: int = 1500
     restarts: int = 1  # searches an image
     select: str = "best"  # or "last"
-    curve_every: int = 100  # iterations between the losses that are kept
+    # Iterations between the losses that are kept; where it does not divide the number
+    # of iterations, their greatest common divisor.
+    curve_every: int = 100
     blend: str = "poisson"  # or "overlay", "none": G(z) as it is
     scale: int = 8  # of `super_resolve`
     dtype: str = "float32"
     microbatches: int = 1
 
     def __post_init__(self):
-        core.one_of(self.lineage, networks.LINEAGES, "lineage")
+        core.one_of(self.lineage, dcgan_networks.LINEAGES, "lineage")
         core.one_of(self.weighting, ("importance", "binary"), "weighting")
         core.one_of(self.context_norm, ("l1", "l2"), "context_norm")
         core.one_of(self.prior_loss, PRIOR_LOSSES, "prior_loss")
@@ -118,10 +124,10 @@ class SemanticInpainting:
                 f"system.scale = {self.scale} does not divide image_size = "
                 f"{self.image_size}"
             )
-        networks.check_size(self.image_size)
+        dcgan_networks.check_size(self.image_size)
 
     def networks(self) -> dict[str, nn.Module]:
-        return networks.dcgan_pair(
+        return dcgan_networks.dcgan_pair(
             self.image_size,
             self.channels,
             self.generator_channels,
@@ -147,7 +153,11 @@ class SemanticInpainting:
         return ()
 
     def weights(self, hole_mask: HoleMask) -> HoleMask:
-        """W of eq. 3, or 1 at known pixels; where nothing is missing, 1 everywhere."""
+        """W of eq. 3, or 1 at known pixels; where nothing is missing, 1 everywhere.
+
+        A mask that covers the whole image leaves 0 everywhere: only the discriminator
+        then decides what is found.
+        """
         known = 1.0 - hole_mask
         if self.weighting == "binary":
             return known

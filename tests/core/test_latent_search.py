@@ -24,16 +24,17 @@ def by_hand(z, optimizer, steps, rate, decay=1.0):
             m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
             step = m / (1 - 0.9 ** (i + 1))
             step = step / (np.sqrt(v / (1 - 0.999 ** (i + 1))) + 1e-8)
-        else:  # the authors' form of Nesterov's momentum, rates of today
-            m = 0.9 * m + g
-            step = 0.9 * m + g
-        z = np.clip(z - now * step, -1, 1)
+            step *= -now
+        else:  # the authors' form of Nesterov's momentum
+            before, m = m, 0.9 * m - now * g
+            step = -0.9 * before + 1.9 * m
+        z = np.clip(z + step, -1, 1)
     return z
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "nesterov"])
 @pytest.mark.parametrize("decay", [1.0, 0.5])
-def test_twenty_steps_by_hand(optimizer, decay):
+def test_semantic_inpainting_check_09_twenty_steps_by_hand(optimizer, decay):
     start = np.array([[-0.5, 0.9, 0.95], [0.2, -0.3, 0.4]], np.float64)
     found = core.optimize_latent(
         bowl,

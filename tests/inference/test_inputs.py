@@ -135,6 +135,14 @@ def test_masks_are_fitted_to_their_pictures():
     np.testing.assert_array_equal(found[10:], 0.0)
 
 
+def test_a_mask_that_leaves_nothing_known_is_refused():
+    mask = Image.fromarray(np.full((10, 15), 255, np.uint8))
+    files = in_memory(m_png=encoded(mask, "png"))
+    source = inputs.Masks("hole", one(encoded(PICTURE, "png")), files)
+    with pytest.raises(Unusable, match="m.png: it is bright everywhere"):
+        source.read(example(image=0, hole=0), jax.random.key(0))
+
+
 def test_masks_are_cut_as_their_pictures_are():
     mask = np.zeros((20, 30), np.uint8)
     mask[:, :5] = 255  # left of what a central square shows

@@ -33,7 +33,7 @@ def test_masks_are_binary_and_repeatable(kind, size):
 @pytest.mark.parametrize(
     "kind, missing",
     [("center", 0.25), ("left", 0.5), ("half", 0.5), ("grid", 15 / 16)]
-    + [("full", 0.0), ("lowres", 1.0)],
+    + [("full", 0.0)],
 )
 def test_missing_share_is_the_published_one(kind, missing):
     np.testing.assert_array_equal(_draw(kind).mean(axis=(1, 2, 3)), missing)
@@ -76,6 +76,13 @@ def test_pattern_ends_where_no_window_is_acceptable():
 def test_unknown_mask_names_the_nearest():
     with pytest.raises(UserError, match="did you mean 'center'"):
         draw_hole_mask("centre", jax.random.key(0), 1, 8, 8)
+
+
+def test_every_kind_on_offer_leaves_something_known():
+    """What the task `lowres` knows is no pixel; it is the mode `super_resolve`."""
+    assert all(_draw(kind).min() == 0 for kind in HOLE_MASKS)
+    with pytest.raises(UserError, match="hole mask 'lowres'.*choose one of center"):
+        draw_hole_mask("lowres", jax.random.key(0), 1, 8, 8)
 
 
 def test_composite_keeps_known_pixels_bit_for_bit_beside_nan():

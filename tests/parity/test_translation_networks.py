@@ -15,7 +15,6 @@ PIX2PIX, CYCLEGAN = compare.load("pix2pix"), compare.load("cyclegan")
 WEIGHTS = {"kernel": "weight", "bias": "bias"}
 NORM = {"scale": "weight", "bias": "bias"}
 RUNNING = {"mean": "running_mean", "var": "running_var"}
-SLOW = pytest.mark.slow
 
 
 def names_of(network, prefix: str) -> dict[str, str]:
@@ -44,7 +43,7 @@ def names_of(network, prefix: str) -> dict[str, str]:
             block = f"{prefix}.model.{10 + i}.conv_block"
             for j, k in ((1, 1), (2, 5)):
                 modules[f"block{i + 1}/conv{j}"] = f"{block}.{k}"
-                norms[f"block{i + 1}/conv{j}_norm"] = f"{block}.{k + 1}"
+                norms[f"block{i + 1}/norm{j}"] = f"{block}.{k + 1}"
     elif isinstance(network, PatchDiscriminator):
         layers = network.num_layers
         modules = {
@@ -69,10 +68,11 @@ def names_of(network, prefix: str) -> dict[str, str]:
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("record", "entry", "network"),
     [
-        pytest.param(PIX2PIX, "unet_256, batch norm", UNet(), marks=SLOW),
+        (PIX2PIX, "unet_256, batch norm", UNet()),
         (PIX2PIX, "unet_256, instance norm", UNet(norm="instance")),
         (PIX2PIX, "unet_128, batch norm", UNet(num_downs=7, norm_groups=1)),
         *(
@@ -81,7 +81,7 @@ def names_of(network, prefix: str) -> dict[str, str]:
         ),
         (PIX2PIX, "patchgan, n_layers 3, 3 channels", PatchDiscriminator()),
         (PIX2PIX, "pixel discriminator", PixelDiscriminator()),
-        pytest.param(CYCLEGAN, "resnet_9blocks", ResNetGenerator(), marks=SLOW),
+        (CYCLEGAN, "resnet_9blocks", ResNetGenerator()),
         (CYCLEGAN, "resnet_6blocks", ResNetGenerator(num_blocks=6)),
         (
             CYCLEGAN,
@@ -126,7 +126,6 @@ def test_outputs_at_full_size(record, entry, network):
             variables[kind] = compare.official_tree(entry, of, tree)
         used = sum(x.size for x in jax.tree.leaves(variables["params"]))
         assert used == entry["parameters"]
-        run = jax.jit(
-            lambda v, x: core.predict(network, v, x, train=True, dropout=False)
-        )
+        options = {"dropout": False} if isinstance(network, UNet) else {}
+        run = jax.jit(lambda v, x: core.predict(network, v, x, train=True, **options))
         compare.check(entry["output"], run(variables, image))

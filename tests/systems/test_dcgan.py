@@ -5,6 +5,7 @@ import math
 from functools import cache, partial
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -13,9 +14,10 @@ import pytest
 from jaxgan import core
 from jaxgan.core.player import updates_done
 from jaxgan.data import make_task
+from jaxgan.inference import export
 from jaxgan.networks.dcgan import LINEAGES, DCGANDiscriminator, layer_table
 from jaxgan.networks.layers import Conv, ConvTranspose
-from jaxgan.systems.dcgan import DCGAN
+from jaxgan.systems.dcgan import COMPANIONS, DCGAN
 from tests import cases
 
 TINY = cases.build("dcgan", "tiny")
@@ -108,6 +110,39 @@ def test_other_sizes_are_built_and_capped_at_eight_times_the_width(size, expecte
 def test_sizes_that_cannot_be_built_are_refused(size):
     with pytest.raises(core.UserError, match=f"image_size = {size}"):
         DCGAN(image_size=size)
+
+
+@pytest.mark.parametrize(("field", "value"), [("invert_iters", 0), ("beta1", 1.0)])
+def test_numbers_that_would_divide_by_zero_are_refused(field, value):
+    with pytest.raises(core.UserError, match=f"{field} = {value}"):
+        DCGAN(**{field: value})
+
+
+@pytest.mark.parametrize("lineage", [*LINEAGES, "conditional"])
+def test_weights_start_as_in_their_lineage(lineage):
+    """N(0, 0.02), cut off at 0.04 in tf's discriminator; scales N(1, 0.02), 1 in tf."""
+    classes = {"num_classes": 10, "lineage": "theano", "dense_units": 64}
+    chosen = classes if lineage == "conditional" else {"lineage": lineage}
+    system = DCGAN(
+        image_size=32, generator_channels=16, discriminator_channels=16, **chosen
+    )
+    batch = {"image": jnp.zeros((16, 32, 32, 3)), "label": jnp.zeros(16, int)}
+    params = jax.jit(system.init)(KEY, batch, {}).params
+    for path, x in jax.tree_util.tree_leaves_with_path(params):
+        player, layer, kind = (part.key for part in path)
+        where, n, mean = "/".join((player, layer, kind)), x.size, 0.0
+        std = 0.02
+        if kind == "scale":
+            mean, std = 1.0, 0.0 if lineage == "tf" else std
+        if kind == "bias":
+            std = 0.0
+        cut = lineage == "tf" and player == "discriminator" and "conv" in layer
+        if kind == "kernel":
+            assert (np.abs(x).max() <= 0.04 + 1e-6) == cut, where
+            std *= 0.8796 if cut else 1.0  # of a normal cut off at two deviations
+        np.testing.assert_allclose(np.std(x), std, rtol=4 / np.sqrt(n), err_msg=where)
+        tolerance = 4 * std / np.sqrt(n)
+        np.testing.assert_allclose(np.mean(x), mean, atol=tolerance, err_msg=where)
 
 
 def test_check_02_losses_at_zero_logits(tiny):
@@ -298,13 +333,64 @@ def call(system, mode, variables, **inputs):
     return compiled(system, mode, static)(variables, arrays)
 
 
-def test_samples_by_running_statistics_do_not_depend_on_batch_mates(tiny):
+@pytest.mark.parametrize("statistics", ["running", "batch"])
+def test_samples_do_not_depend_on_batch_mates(tiny, statistics):
     variables = tiny[0].variables()
     z = core.draw_latent("uniform", KEY, (6, TINY.z_dim))
-    for statistics, alone in (("running", True), ("batch", False)):
-        whole = call(TINY, "sample", variables, z=z, statistics=statistics)["image"]
-        part = call(TINY, "sample", variables, z=z[:3], statistics=statistics)["image"]
-        assert np.allclose(whole[:3], part, atol=1e-5) == alone
+    whole = call(TINY, "sample", variables, z=z, statistics=statistics)["image"]
+    alone = [
+        call(TINY, "sample", variables, z=z[i : i + 1], statistics=statistics)["image"]
+        for i in range(2)
+    ]
+    np.testing.assert_allclose(np.concatenate(alone), whole[:2], atol=1e-5)
+    assert np.abs(alone[0] - alone[1]).mean() > 0.5 * np.std(whole)
+
+
+def test_batch_statistics_are_about_those_of_a_large_batch(tiny):
+    """Two steps of an average of ten have not brought running ones there."""
+    variables = tiny[0].variables()
+    z = core.draw_latent("uniform", jax.random.key(7), (1000, TINY.z_dim))
+    network = TINY.networks()["generator"]
+    decode = jax.jit(
+        lambda z: core.predict(network, variables["generator"], z, train=True)
+    )
+    large, spread = decode(z)[:16], np.std(decode(z))
+    error = {
+        statistics: np.abs(
+            call(TINY, "sample", variables, z=z[:16], statistics=statistics)["image"]
+            - large
+        ).mean()
+        for statistics in ("batch", "running")
+    }
+    assert TINY.inference["sample"].inputs["statistics"].default == "batch"
+    assert error["batch"] < 0.2 * spread < 0.5 * spread < error["running"]
+
+
+def test_companions_are_decoded_once_whatever_is_asked_for(tiny):
+    variables, mode = tiny[0].variables(), TINY.inference["sample"]
+    z = core.draw_latent("uniform", KEY, (5, TINY.z_dim))
+
+    def one(z):
+        inputs = {"z": z[None], "statistics": "batch"}
+        return mode.fn(variables, {}, inputs, KEY)["image"][0]
+
+    program = str(jax.make_jaxpr(jax.vmap(one))(z))
+    assert f"f32[{COMPANIONS},4,4," in program
+    assert f"[5,{COMPANIONS}," not in program and f"[{COMPANIONS},5," not in program
+
+
+def test_an_export_draws_one_sample_as_it_draws_many(tiny):
+    mode, variables = TINY.inference["sample"], tiny[0].variables()
+    z = core.draw_latent("uniform", KEY, (5, TINY.z_dim))
+    whole = call(TINY, "sample", variables, z=z)["image"]
+    made = export.build(
+        mode, variables, {}, {"statistics": "batch"}, platforms=("cpu",)
+    )
+    assert not any("batch_stats" in name for name in made.parameters)
+    program = jax.export.deserialize(bytearray(made.program))
+    for n in (1, 5):
+        found = program.call(made.parameters, {"z": z[:n]})["image"]
+        np.testing.assert_allclose(found, whole[:n], atol=1e-5)
 
 
 def test_interpolations_pass_through_their_latents(tiny):
@@ -313,7 +399,7 @@ def test_interpolations_pass_through_their_latents(tiny):
     images = call(TINY, "interpolate", variables, z=z, steps=4)["images"]
     assert images.shape == (2, 9, 16, 16, 3)
     for i, at in enumerate((0, 4, 8)):
-        one = call(TINY, "sample", variables, z=z[:, i], statistics="running")["image"]
+        one = call(TINY, "sample", variables, z=z[:, i])["image"]
         np.testing.assert_allclose(images[:, at], one, atol=1e-5)
 
 
@@ -324,7 +410,7 @@ def test_arithmetic_adds_means_and_surrounds_the_result_with_neighbours(tiny):
     expected = a.mean(axis=1) - b.mean(axis=1) + c.mean(axis=1)
     np.testing.assert_allclose(out["z"], expected, atol=1e-6)
     assert out["neighbours"].shape == (2, 8, 16, 16, 3)
-    alone = call(TINY, "sample", variables, z=expected, statistics="running")["image"]
+    alone = call(TINY, "sample", variables, z=expected)["image"]
     np.testing.assert_allclose(out["image"], alone, atol=1e-5)
     still = call(TINY, "arithmetic", variables, plus=a, minus=b, base=c, noise=0.0)
     np.testing.assert_allclose(
@@ -342,7 +428,7 @@ def test_a_turn_walks_from_left_to_right_through_the_latent(tiny):
     assert images.shape == (1, 5, 16, 16, 3)
     vector = right.mean(axis=1) - left.mean(axis=1)
     for i, t in enumerate((-1, -0.5, 0, 0.5, 1)):
-        one = call(TINY, "sample", variables, z=t * vector, statistics="running")
+        one = call(TINY, "sample", variables, z=t * vector)
         np.testing.assert_allclose(images[:, i], one["image"], atol=1e-5)
 
 
@@ -385,6 +471,8 @@ def test_dropped_filters_leave_their_maps_out(tiny):
     np.testing.assert_array_equal(kept["image"], kept["original"])
     assert kept["activations"].shape == (2, 8, 8, 4)
     assert np.all(kept["activations"] >= 0) and np.any(kept["activations"] > 0)
+    sample = call(TINY, "sample", variables, z=z)["image"]
+    np.testing.assert_allclose(kept["image"], sample, atol=1e-6)
     gone = call(TINY, "drop_filter", variables, z=z, maps=every)["image"]
     np.testing.assert_allclose(gone, 0.0, atol=1e-6)  # tanh(0), no bias
 
@@ -394,10 +482,18 @@ def test_the_dropped_maps_are_those_of_the_second_highest_layer():
     assert DCGAN().networks()["generator"].num_filter_maps == 256
 
 
+def test_filters_can_be_dropped_where_a_layer_before_the_last_makes_any():
+    def offered(**options):
+        return "drop_filter" in DCGAN(**options).inference
+
+    assert offered(image_size=16) and not offered(image_size=8)
+    assert offered(image_size=8, lineage="theano_3x3")  # two convolutions a level
+
+
 def test_inversion_finds_the_latent_of_a_generated_image(tiny):
     variables = tiny[0].variables()
     z = core.draw_latent("uniform", jax.random.key(5), (2, TINY.z_dim))
-    target = call(TINY, "sample", variables, z=z, statistics="running")["image"]
+    target = call(TINY, "sample", variables, z=z)["image"]
     found = call(TINY, "invert", variables, image=target, num_iters=400, restarts=2)
     start = call(TINY, "invert", variables, image=target, num_iters=1, restarts=2)
     assert np.all(found["loss"] < 0.05 * start["loss"])
@@ -412,26 +508,25 @@ def test_a_canvas_is_one_convolution_over_a_grid_of_latents():
     image = call(system, "canvas", variables, z=z, columns=3)["image"]
     assert image.shape == (1, 4 * (2 + 3), 4 * (3 + 3), 3)
     one = call(system, "canvas", variables, z=z[:, :1], columns=1)["image"]
-    alone = call(system, "sample", variables, z=z[:, 0], statistics="running")["image"]
+    alone = call(system, "sample", variables, z=z[:, 0])["image"]
     np.testing.assert_allclose(one, alone, atol=1e-6)
     with pytest.raises(core.UserError, match="columns=4"):
         call(system, "canvas", variables, z=z, columns=4)
 
 
-def test_labels_decide_what_the_conditional_network_draws_and_judges():
+@pytest.mark.parametrize("statistics", ["running", "batch"])
+def test_labels_decide_what_the_conditional_network_draws_and_judges(statistics):
     system = cases.build("dcgan", "tiny_conditional")
     batch = cases.random_batch(system.stages[0], 16)
     variables = jax.jit(system.init)(KEY, batch, {}).variables()
     z = jnp.zeros((10, system.z_dim))
-    sample = call(
-        system,
-        "sample",
-        variables,
-        z=z,
-        label=jnp.arange(10),
-        statistics="running",
-    )["image"]
+    draw = partial(call, system, "sample", variables, statistics=statistics)
+    sample = draw(z=z, label=jnp.arange(10))["image"]
     assert len(np.unique(np.asarray(sample).reshape(10, -1), axis=0)) == 10
+    # A batch of one class is drawn as it is among others.
+    for label in (3, 4):
+        equal = draw(z=z, label=jnp.full(10, label))["image"]
+        np.testing.assert_allclose(equal[:1], sample[label : label + 1], atol=1e-6)
     image = jnp.zeros((10, 16, 16, 1))
     logit = call(system, "discriminate", variables, image=image, label=jnp.arange(10))
     assert len(np.unique(logit["logit"])) == 10

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -113,6 +114,70 @@ def test_check_04_dropout_is_off_in_use_and_keeps_the_mean_in_training():
         in_use[0], jnp.sum(image.ravel() * variables["params"]["head"]["kernel"][:, 0])
         + variables["params"]["head"]["bias"][0], rtol=1e-5,
     )  # fmt: skip
+
+
+def test_dropout_keeps_its_share_of_what_enters_each_layer():
+    network = MaxoutDiscriminator((300, 200), keep_input=0.9, keep_hidden=0.6)
+    image, zeros = jnp.ones((8, 20, 20, 1)), {}
+
+    def count(layer, args, kwargs, context):
+        if context.module.name in ("maxout1", "maxout2", "head"):
+            zeros[context.module.name] = np.mean(args[0] == 0)
+        return layer(*args, **kwargs)
+
+    variables = network.init(KEY, image, train=False)
+    with nn.intercept_methods(count):
+        network.apply(variables, image, train=True, rngs={"dropout": KEY})
+    shares = {"maxout1": 0.1, "maxout2": 0.4, "head": 0.4}
+    assert zeros == pytest.approx(shares, abs=0.04)
+
+
+@pytest.mark.parametrize("variant", ["tiny", "tiny_cifar"])
+def test_weights_start_uniform_in_their_networks_ranges(variant):
+    defaults = GAN()
+    assert (defaults.weight_range, defaults.discriminator_weight_range) == (0.05, 0.005)
+    system = cases.build(
+        "gan", variant, output_weight_range=0.5, discriminator_weight_range=0.005
+    )
+    state, _ = start(system)
+    for path, x in jax.tree_util.tree_leaves_with_path(state.params):
+        where = jax.tree_util.keystr(path, simple=True, separator="/")
+        if where.endswith("bias"):
+            drawn_from_data = variant == "tiny" and "output" in where
+            assert drawn_from_data or not np.any(x), where
+            continue
+        limit = 0.005 if "discriminator" in where else 0.05
+        limit = 0.5 if "output" in where else limit
+        n = x.size
+        assert (1 - 16 / n) * limit < np.abs(x).max() <= limit, where
+        np.testing.assert_allclose(np.std(x), limit / np.sqrt(3), rtol=3 / np.sqrt(n))
+        np.testing.assert_allclose(np.mean(x), 0, atol=3 * limit / np.sqrt(n))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"pixels": "contrast"}, "output = 'sigmoid' cannot draw"),
+        (
+            {"loss": "blend", "blend_non_saturating": 0.0, "blend_minimax": 0.0},
+            "blend_minimax are both 0",
+        ),
+        ({"discriminator_conv_units": (4,)}, r"conv_units \(4,\) needs 3 entries"),
+        ({"discriminator_conv_units": (4, 4, 4, 4)}, "needs 3 entries, or none"),
+        (
+            {"discriminator_conv_units": (4, 4, 4), "image_size": 3},
+            "image_size = 3 .*choose 4",
+        ),
+    ],
+)
+def test_fields_that_cannot_go_together_are_refused(fields, message):
+    with pytest.raises(core.UserError, match=message):
+        GAN(**fields)
+
+
+def test_the_least_image_of_the_convolutional_discriminator_is_judged():
+    system = GAN(image_size=4, discriminator_conv_units=(2, 2, 2))
+    assert shapes(system)["discriminator"]["head"]["kernel"].shape == (240, 1)
 
 
 def frozen_player(system, name):
