@@ -33,7 +33,10 @@ def state_of(workdir):
 
 
 def assert_same_bytes(workdir, reference):
-    for name in ("metrics.jsonl", "samples/step_00000008.png"):
+    samples = sorted(path.name for path in (reference / "samples").iterdir())
+    assert samples == [f"step_{step:08d}.png" for step in (8, TOTAL)]
+    assert sorted(path.name for path in (workdir / "samples").iterdir()) == samples
+    for name in ("metrics.jsonl", *(f"samples/{name}" for name in samples)):
         assert (workdir / name).read_bytes() == (reference / name).read_bytes(), name
     found, wanted = state_of(workdir), state_of(reference)
     assert found.keys() == wanted.keys()

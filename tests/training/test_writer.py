@@ -98,7 +98,6 @@ def test_a_grid_shows_the_first_three_channels_of_any_number(channels, seen):
 
 
 def test_tensorboard_reads_what_is_written(tmp_path):
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     with_picture = {"image": np.zeros((1, 64, 64, 3))}
