@@ -17,6 +17,11 @@ from absl import flags, logging
 
 from jaxgan.core.errors import UserError, did_you_mean
 
+_PLAINER = {  # than Python's own words
+    r"invalid literal for int\(\) with base 10: '.*'$": "it must be a whole number",
+    r"could not convert string to float: '.*'$": "it must be a number",
+    r"\('Non-boolean argument to boolean flag', .*\)$": "it must be true or false",
+}
 OVERRIDE = re.compile(r"--?(no)?config\.")
 _HELP = {"-h", "--help", "-help", "--helpfull"}
 
@@ -94,13 +99,25 @@ def parse(
         near = did_you_mean(error.flagname, _own(values))
         raise UserError(f"unknown flag --{error.flagname}{near}; {see}") from error
     except flags.Error as error:
-        raise UserError(f"{error}; {see}") from error
+        raise UserError(f"{plainer(error)}; {see}") from error
+    for flag_name in _own(values):
+        value = values[flag_name].value
+        if isinstance(value, str) and value.startswith("~"):
+            values[flag_name].value = str(Path(value).expanduser())
     if rest:
         raise UserError(f"unexpected argument {rest[0]!r}: flags begin with --; {see}")
     for flag_name in required:
         if not values[flag_name].value:
             raise UserError(f"--{flag_name} is missing: {values[flag_name].help}")
     return overrides
+
+
+def plainer(error: Exception) -> str:
+    """The words of an error of absl's or of Python's about a flag's value."""
+    words = " ".join(str(error).split())
+    for pattern, plain in _PLAINER.items():
+        words = re.sub(pattern, plain, words)
+    return words
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import importlib.resources
 import inspect
-import re
 import runpy
 import types
 import typing
@@ -20,7 +19,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_dict, config_flags
 
-from jaxgan.command import OVERRIDE
+from jaxgan.command import OVERRIDE, plainer
 from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.data import TASKS
 from jaxgan.data.options import Options
@@ -29,10 +28,7 @@ from jaxgan.pretrained.registry import NETWORKS
 from jaxgan.systems import registry
 from jaxgan.training import configs
 
-_PLAINER = {  # than Python's own words
-    r"invalid literal for int\(\) with base 10: '.*'$": "it must be a whole number",
-    r"could not convert string to float: '.*'$": "it must be a number",
-}
+_SECTIONS = ("system", "data", "training", "evaluation", "devices")
 HELP = "<system>[:<variant>] or a config file's path[:<variant>]"
 
 
@@ -146,8 +142,10 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     unset = {}
     for key, hint in hints.items():
         value = _value(config, key)
-        # A mapping that is named as a whole is replaced; its keys may be named too.
-        if value is None or (key in named and isinstance(value, Mapping)):
+        # What may be of several types, and a mapping that is named as a whole, is
+        # replaced; a mapping's keys may be named too.
+        several = isinstance(value, Mapping) or _kind(hint) is object
+        if value is None or (key in named and several):
             unset[key] = _kind(hint)
     parsed, cleared = [], []
     for argument in overrides:
@@ -155,6 +153,11 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
         if match:
             key, _, value = argument[match.end() :].partition("=")
             _check_key(key, config, unset)
+            if key in _SECTIONS:
+                raise UserError(
+                    f"--config.{key} is a section: set its keys one by one, "
+                    f"--config.{key}.KEY=VALUE"
+                )
             if value == "None" and type(None) in typing.get_args(hints.get(key)):
                 cleared.append(key)  # ml_collections would read a name or (None,)
                 continue
@@ -175,10 +178,7 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
             f"{indexed}: there is no such entry: set the whole tuple instead"
         ) from error
     except (flags.Error, ValueError, TypeError) as error:
-        words = " ".join(str(error).split())
-        for pattern, plainer in _PLAINER.items():
-            words = re.sub(pattern, plainer, words)
-        raise UserError(words) from error
+        raise UserError(plainer(error)) from error
     for key in unset:
         section, name = _section(tree, key)
         if key not in flat and section[name] is None:

@@ -68,7 +68,8 @@ def parse(
     try:
         values(list(argv), known_only=True)
     except flags.Error as error:
-        raise UserError(f"{error}; see {argv[0]} --help") from error
+        words = command.plainer(error)
+        raise UserError(f"{words}; see {argv[0]} --help") from error
     if not values.workdir:
         if wants_help:
             doc = (

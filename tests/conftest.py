@@ -33,3 +33,15 @@ def real_data() -> pathlib.Path:
     if not REAL_DATA.is_dir():
         pytest.skip("the optional real data sets are absent (../shared/data)")
     return REAL_DATA
+
+
+def pytest_collection_modifyitems(items):
+    """The contract's tests of one case follow one another: they share its compiled
+    steps, and a worker of pytest-xdist is given what stands together."""
+    contract = [i for i, item in enumerate(items) if "test_contract" in item.nodeid]
+    case = {i: items[i].name.partition("[")[2] for i in contract}
+    order = sorted(contract, key=lambda i: list(case.values()).index(case[i]))
+    items[:] = [
+        items[order[contract.index(i)]] if i in case else item
+        for i, item in enumerate(items)
+    ]

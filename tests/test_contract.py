@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import pathlib
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
 
 from benchmarks import steps
 from jaxgan import core, systems
+from jaxgan.training import sharding
+from jaxgan.training.checkpoint import Checkpoints
 from tests import cases
 
 # Parameters at the papers' defaults, from the specifications.
@@ -43,29 +45,33 @@ class Ran:
     system: core.System
     frozen: dict
     batches: list
-    states: list  # before and after each stage's first step, host copies
+    states: list  # of each stage: before, after one step, after two; host copies
     metrics: list  # of each stage: two dicts
+    resumed: list  # of each stage: the state after one step, saved and restored, then
+    # the state and the metrics of another step
 
 
 @pytest.fixture(scope="module")
-def ran():
+def ran(tmp_path_factory):
     """Runs each case once a session."""
     known: dict[tuple[str, str], Ran] = {}
 
     def run(name: str, variant: str) -> Ran:
         if (name, variant) not in known:
-            known[name, variant] = _run(name, variant)
+            folder = tmp_path_factory.mktemp("checkpoints")
+            known[name, variant] = _run(name, variant, folder)
         return known[name, variant]
 
     return run
 
 
-def _run(name: str, variant: str) -> Ran:
+def _run(name: str, variant: str, folder: pathlib.Path) -> Ran:
     system = cases.build(name, variant)
     size = cases.batch_size(name, variant)
     frozen = cases.random_frozen(system)
     key = jax.random.key(0)
-    state, batches, states, metrics = None, [], [], []
+    one, two = jax.random.fold_in(key, 1), jax.random.fold_in(key, 2)
+    state, batches, states, metrics, resumed = None, [], [], [], []
     for stage in system.stages:
         batch = cases.random_batch(stage, size)
         batches.append(batch)
@@ -73,18 +79,39 @@ def _run(name: str, variant: str) -> Ran:
             state = jax.jit(system.init)(key, batch, frozen)
         if stage.enter:
             state = jax.jit(stage.enter)(state, frozen, batch, key)
-        before = jax.device_get(state)
-        step = jax.jit(stage.step)
-        state, first = step(state, frozen, batch, jax.random.fold_in(key, 1))
-        states.append((before, jax.device_get(state)))
-        state, second = step(state, frozen, batch, jax.random.fold_in(key, 2))
-        metrics.append((jax.device_get(first), jax.device_get(second)))
+        before = state
+        step = jax.jit(stage.step).lower(before, frozen, batch, one).compile()
+        after, first = step(before, frozen, batch, one)
+        state, second = step(after, frozen, batch, two)
+        restored = _restored(after, before, folder / stage.name)
+        again = step(restored, frozen, batch, two)
+        states.append(jax.device_get((before, after, state)))
+        metrics.append(jax.device_get((first, second)))
+        resumed.append(jax.device_get((restored, *again)))
     if state is None:
         batch = {"image": jnp.zeros((size, system.image_size, system.image_size, 3))}
         state = jax.jit(system.init)(key, batch, frozen)
         batches.append(batch)
-        states.append((jax.device_get(state),) * 2)
-    return Ran(system, frozen, batches, states, metrics)
+        states.append((jax.device_get(state),) * 3)
+        metrics.append(({}, {}))
+        resumed.append((_restored(state, state, folder / "only"), state, {}))
+    return Ran(system, frozen, batches, states, metrics, resumed)
+
+
+def _restored(state, like, folder: pathlib.Path):
+    """The state from a checkpoint of it, read as the trainer reads."""
+    writer = Checkpoints(folder)
+    writer.save(state, "a")
+    writer.wait()
+    writer.close()
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), like
+    )
+    reader = Checkpoints(folder)
+    restored, _ = reader.restore(lambda about: abstract, pytest.fail)
+    reader.close()
+    return restored
 
 
 each_tiny = pytest.mark.parametrize(
@@ -96,18 +123,30 @@ each_system = pytest.mark.parametrize(
 each_config = pytest.mark.parametrize(
     ("name", "variant"), cases.ALL, ids=cases.ids(cases.ALL)
 )
+contract_all = (pytest.mark.slow, pytest.mark.contract_all)
+TRAINED = [case for case in cases.TINY if cases.build(*case).stages]
+each_trained = pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        case if case in cases.ARCHETYPES else pytest.param(*case, marks=contract_all)
+        for case in TRAINED
+    ],
+    ids=cases.ids(TRAINED),
+)
 
 
 @each_tiny
 def test_steps_are_finite_and_keep_the_shape_of_state_and_metrics(ran, name, variant):
     r = ran(name, variant)
-    for stage, (before, after), (first, second) in zip(
+    for stage, (before, after, _), metrics in zip(
         r.system.stages, r.states, r.metrics, strict=bool(r.system.stages)
     ):
-        assert set(first) == set(second), stage.name
-        for key, value in {**first, **second}.items():
+        for key, value in [item for told in metrics for item in told.items()]:
             assert np.ndim(value) == 0 and np.isfinite(value), (stage.name, key)
-        assert all(f"loss/{p}" in _joined(first) for p in stage.players)
+        for player in stage.players:
+            assert f"loss/{player}" in _joined(metrics[0])
+            for of in ("learning_rate", "gradient_norm"):
+                assert f"{of}/{player}" in metrics[0]
         assert jax.tree.map(_form, before) == jax.tree.map(_form, after)
         assert after.step == before.step + 1
         assert after.stage_step == before.stage_step + 1
@@ -129,7 +168,7 @@ def _form(x) -> tuple:
 @each_tiny
 def test_a_step_moves_its_players_networks_and_no_other(ran, name, variant):
     r = ran(name, variant)
-    for stage, (before, after) in zip(r.system.stages, r.states, strict=False):
+    for stage, (before, after, _) in zip(r.system.stages, r.states, strict=False):
         players = r.system.optimizers()
         trained = {n for p in stage.players for n in players[p].networks}
         for network in before.params:
@@ -170,7 +209,7 @@ def test_init_is_deterministic_and_depends_on_the_key(ran, name, variant):
 @each_tiny
 def test_every_mode_returns_what_it_declares(ran, name, variant):
     r = ran(name, variant)
-    state = r.states[-1][1]
+    state = r.states[-1][-1]
     for mode_name, mode in r.system.inference.items():
         arrays, static = {}, {}
         for i, (field, spec) in enumerate(sorted(mode.inputs.items())):
@@ -218,7 +257,7 @@ def _check_output(value, spec, where: str) -> None:
 @each_system
 def test_the_sample_grid_holds_images_of_equal_count(ran, name, variant):
     r = ran(name, variant)
-    variables = r.states[-1][1].variables()
+    variables = r.states[-1][-1].variables()
     grid = jax.jit(r.system.sample_grid)(
         variables, r.frozen, r.batches[-1], jax.random.key(0)
     )
@@ -229,47 +268,151 @@ def test_the_sample_grid_holds_images_of_equal_count(ran, name, variant):
         assert np.min(images) >= -1.001 and np.max(images) <= 1.001, column
 
 
-@each_system
-def test_sharded_and_single_device_steps_agree(ran, name, variant):
-    """Losses, gradients and statistics within 1e-4; parameters after a step of SGD."""
+@each_tiny
+def test_a_restored_state_goes_on_bit_for_bit(ran, name, variant):
     r = ran(name, variant)
-    size = cases.batch_size(name, variant)
-    if not r.system.stages or size % 8:
-        pytest.skip(f"no step that 8 devices share (batch {size})")
-    system = _with_sgd(r.system)
-    mesh = jax.make_mesh((8, 1), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
-    split = NamedSharding(mesh, P(("data", "model")))
-    everywhere = NamedSharding(mesh, P())
-    for stage, batch in zip(system.stages, r.batches, strict=True):
-        state = jax.jit(system.init)(jax.random.key(0), batch, r.frozen)
+    for (_, after, last), (_, told), resumed in zip(
+        r.states, r.metrics, r.resumed, strict=True
+    ):
+        _assert_same_bytes(resumed, (after, last, told))
+
+
+def _assert_same_bytes(found, wanted):
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    for (path, x), y in zip(
+        jax.tree.leaves_with_path(jax.device_get(found)),
+        jax.tree.leaves(wanted),
+        strict=True,
+    ):
+        assert _form(x) == _form(y), path
+        assert np.asarray(x).tobytes() == np.asarray(y).tobytes(), path
+
+
+@each_trained
+def test_one_and_eight_devices_step_alike(name, variant):
+    """Losses, gradients and statistics within 1e-4; all stays where it lay."""
+    _compare_devices(name, variant, {"data": 8, "model": 1})
+
+
+@pytest.mark.slow
+@pytest.mark.contract_all
+@pytest.mark.parametrize("name", [n for n, v in TRAINED if v == "tiny"])
+def test_parameters_split_over_devices_step_alike(name):
+    _compare_devices(name, "tiny", {"data": 4, "model": 2})
+
+
+def _compare_devices(name, variant, devices):
+    system = _with_gradients_kept(cases.build(name, variant))
+    frozen = cases.random_frozen(system)
+    mesh = sharding.make_mesh(devices)
+    place = partial(sharding.shardings, mesh, large=64)
+    for stage in system.stages:
+        batch = cases.random_batch(stage, cases.batch_size(name, variant))
+        state = jax.jit(system.init)(jax.random.key(0), batch, frozen)
         if stage.enter:
-            state = jax.jit(stage.enter)(state, r.frozen, batch, jax.random.key(0))
-        key = jax.random.key(3)
-        alone = jax.jit(stage.step)(state, r.frozen, batch, key)
-        shared = jax.jit(stage.step, out_shardings=everywhere)(
-            jax.device_put(state, everywhere),
-            jax.device_put(r.frozen, everywhere),
-            jax.device_put(batch, split),
-            key,
+            state = jax.jit(stage.enter)(state, frozen, batch, jax.random.key(0))
+        step, where = jax.jit(stage.step), place(state)
+        one = step(state, frozen, batch, jax.random.key(3))
+        eight = step(
+            jax.device_put(state, where),
+            jax.device_put(frozen, place(frozen)),
+            jax.device_put(batch, sharding.over_batch(mesh)),
+            jax.random.key(3),
         )
-        for one, eight in zip(
-            jax.tree.leaves(jax.device_get(alone)),
-            jax.tree.leaves(jax.device_get(shared)),
+        for (path, x), wanted in zip(
+            jax.tree.leaves_with_path(eight[0]), jax.tree.leaves(where), strict=True
+        ):
+            assert x.sharding.is_equivalent_to(wanted, x.ndim), path
+        _assert_alike(*jax.device_get((one, eight)), stage)
+
+
+def _assert_alike(one, eight, stage):
+    close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    assert one[1].keys() == eight[1].keys()
+    for name, value in one[1].items():
+        close(eight[1][name], value, err_msg=name)
+    for player in stage.players:
+        for network, wanted in one[0].opt_state[player][0].trace.items():
+            found = eight[0].opt_state[player][0].trace[network]
+            whole = max(np.max(np.abs(x)) for x in jax.tree.leaves(wanted))
+            assert whole > 0, (player, network)
+            for (path, x), y in zip(
+                jax.tree.leaves_with_path(wanted), jax.tree.leaves(found), strict=True
+            ):
+                # The gradient of a bias before a norm is rounding noise.
+                scale = np.max(np.abs(x)) + 0.1 * whole
+                what = f"{network} {jax.tree_util.keystr(path)}"
+                close(y, x, rtol=0, atol=1e-4 * scale, err_msg=what)
+    for part in ("params", "stats", "ema", "memory"):
+        for (path, x), y in zip(
+            jax.tree.leaves_with_path(getattr(one[0], part)),
+            jax.tree.leaves(getattr(eight[0], part)),
             strict=True,
         ):
-            scale = max(1.0, float(np.max(np.abs(one))) if np.size(one) else 1.0)
-            np.testing.assert_allclose(eight, one, atol=1e-4 * scale, rtol=1e-4)
+            close(y, x, err_msg=f"{part} {jax.tree_util.keystr(path)}")
 
 
-def _with_sgd(system):
-    """The system with plain gradient descent for every player."""
+def _with_gradients_kept(system):
+    """The system with plain descent whose optimisers' states are the gradients."""
     players = {
-        name: core.player(p.networks, optax.identity(), 1e-3)
+        name: core.player(p.networks, optax.trace(0.0), 1e-2)
         for name, p in system.optimizers().items()
     }
     cls = type(system)
     twin = type(cls.__name__, (cls,), {"optimizers": lambda self: players})
     return twin(**{f.name: getattr(system, f.name) for f in dataclasses.fields(cls)})
+
+
+@each_trained
+def test_bfloat16_is_for_convolutions_and_products_alone(name, variant):
+    """The state and the metrics are float32 all the same."""
+    system = cases.build(name, variant, dtype="bfloat16")
+    size = cases.batch_size(name, variant)
+    for stage in system.stages:
+        given = steps.shapes(system, stage.name, size)
+        traced = jax.jit(stage.step).trace(*given)
+        assert _floats((given.state, traced.out_info)) == {"float32"}, stage.name
+        assert _product_dtypes(traced.jaxpr.jaxpr) == {"bfloat16"}, stage.name
+
+
+@pytest.mark.slow
+@pytest.mark.contract_all
+@each_tiny
+def test_in_bfloat16_modes_return_float32(name, variant):
+    system = cases.build(name, variant, dtype="bfloat16")
+    size = cases.batch_size(name, variant)
+    for mode_name, mode in system.inference.items():
+        given = jax.eval_shape(lambda m=mode_name: steps.mode_start(system, m, size))
+        static = {
+            field: _example(spec, None)
+            for field, spec in mode.inputs.items()
+            if isinstance(spec, core.Int | core.Choice)
+        }
+        out = jax.eval_shape(
+            lambda v, f, a, k, mode=mode, static=static: mode.fn(v, f, a | static, k),
+            *given,
+        )
+        assert _floats((given.state, out)) == {"float32"}, mode_name
+
+
+def _floats(tree) -> set[str]:
+    leaves = jax.tree.leaves(tree)
+    return {str(x.dtype) for x in leaves if jnp.issubdtype(x.dtype, jnp.floating)}
+
+
+def _product_dtypes(jaxpr) -> set[str]:
+    """Of what convolutions and matrix products take, however deep they are."""
+    found = set()
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("conv_general_dilated", "dot_general"):
+            found |= {str(x.aval.dtype) for x in equation.invars}
+        for value in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda x: hasattr(x, "jaxpr")
+        ):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                found |= _product_dtypes(inner)
+    return found
 
 
 @pytest.mark.parametrize("name", systems.SYSTEMS)

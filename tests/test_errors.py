@@ -109,7 +109,32 @@ MISTAKES = [
             "--config.system.beta1=half: ", "it must be a number"),
     Mistake("impossible value", f"{GAN3D} --config.system.accuracy_threshold=7",
             "system.accuracy_threshold = 7", "at least 0 and at most 1"),
+    Mistake("no boolean", f"{PIX2PIX} --config.data.flip=maybe",
+            "--config.data.flip=maybe: ", "it must be true or false"),
+    Mistake("no boolean", f"{SAMPLE} --gif=maybe",
+            "--gif=maybe: it must be true or false", "see "),
+    Mistake("a whole section", f"{PIX2PIX} --config.training={{}}",
+            "--config.training is a section", "set its keys one by one"),
     # Data.
+    Mistake("wrong type", f"{PIX2PIX} --config.data.holdout=abc",
+            "data.holdout = 'abc'", "is not of type int | float | None"),
+    Mistake("wrong type", f"{PIX2PIX} --config.data.max_unreadable=abc",
+            "data.max_unreadable = 'abc'", "is not of type int | float"),
+    Mistake("wrong type", f"{PIX2PIX} --config.data.where=cat",
+            "data.where = 'cat'", "is not of type Mapping[str, Any] | None"),
+    Mistake("wrong type", f"{PIX2PIX} --config.data.folders=5",
+            "data.folders = 5", "is not of type Sequence[str] | str | None"),
+    Mistake("wrong type", f"{PIX2PIX} --config.data.box=(1,2,'a',4)",
+            "data.box = (1, 2, 'a', 4)", "is not of type int | Sequence[int]"),
+    Mistake("wrong type", f"{PIX2PIX} --config.data.value_range=0",
+            "data.value_range = 0", "is not of type Sequence[int | float]"),
+    Mistake("impossible value", f"{PIX2PIX} --config.data.value_range=(0,1,2)",
+            "data.value_range is (0, 1, 2)", "give two numbers"),
+    Mistake("impossible value", f"{PIX2PIX} --config.data.threads=-1",
+            "data.threads is -1", "or 0 for as many as there are cores"),
+    Mistake("one of two sources missing",
+            f"{CYCLEGAN} {OWN}('folder:{{files}}/pictures','folder:{{files}}/no')",
+            "{files}/no: there is no such folder", "check data.source"),
     Mistake("missing folder", f"{DCGAN} {OWN}folder:{{files}}/pictuers",
             "/pictuers: there is no such folder", "did you mean 'pictures'"),
     Mistake("empty folder", f"{DCGAN} {OWN}folder:{{files}}/empty",
@@ -153,9 +178,6 @@ MISTAKES = [
     Mistake("labels out of range", f"{CONDITIONAL} {OWN}npz:{{files}}/labels.npz"
             " --config.data.num_classes=10",
             "is outside 0..9", "set data.num_classes"),
-    Mistake("no split to look at", f"{DCGAN} {OWN}folder:{{files}}/pictures"
-            " --config.data.holdout=0.0",
-            "/pictures: it has no test split", "set data.holdout to a share"),
     Mistake("no split to evaluate on", f"{DCGAN} {OWN}folder:{{files}}/pictures"
             " --config.data.holdout=0.0 --config.training.sample_every=0"
             " --config.training.evaluate_every=2",
@@ -215,10 +237,6 @@ MISTAKES = [
             f"{INPAINTING} --init_from={{files}}/run --config.data.image_size=32",
             "the data's 'image' is [32, 32, 3], this system's [16, 16, 3]",
             "set data.image_size"),
-    Mistake("no split to look at",
-            f"{INPAINTING} --init_from={{files}}/run --config.data.holdout=0.0"
-            f" {OWN}folder:{{files}}/pictures",
-            "/pictures: it has no test split", "set data.holdout to a share"),
     Mistake("unknown hole", f"{INPAINTING} --init_from={{files}}/run"
             " --config.data.mask=centre",
             "'centre'", "did you mean 'center'"),
@@ -309,6 +327,8 @@ MISTAKES = [
             "none of its 2 files can be read, such as a.npy: ", "repair or replace"),
     Mistake("shapes of two sizes", f"{PREPARE}shapes",
             "found 6x6x6, 7x7x7", "prepare them apart"),
+    Mistake("output in no folder", f"{PREPARE}shapes --output={{out}}/new/x.npz",
+            "--output={out}/new/x.npz: there is no folder {out}/new", "make it"),
     Mistake("output below a file", f"{PREPARE}shapes --output={{files}}/file/x.npz",
             "cannot write {files}/file/x.npz", "choose another --output"),
 ]

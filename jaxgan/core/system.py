@@ -48,6 +48,8 @@ class Stage:
       players: who moves in it.
       enter: `enter(state, frozen, calibration, key) -> state` at hand-over, if the
         procedure changes anything there; `calibration` is the stage's first batch.
+      continues: the stage whose networks it goes on from, if any: a run that begins
+        with this one takes them from another run.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Stage:
     batch_spec: Mapping[str, ArraySpec]
     players: tuple[str, ...]
     enter: Callable[[TrainState, Frozen, Batch, Key], TrainState] | None = None
+    continues: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,10 +29,11 @@ def open_npz(path: str) -> Source:
     Raises:
       UserError: if the file is missing or broken.
     """
-    if not Path(path).is_file():
+    file = Path(path).expanduser()
+    if not file.is_file():
         raise UserError(f"npz:{path}: there is no such file; check data.source")
     try:
-        loaded: Any = np.load(path, allow_pickle=False)
+        loaded: Any = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return ArraySource(f"npz:{path}", {"image": loaded})
         with loaded:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
 import os
 import threading
 import zipfile
@@ -11,7 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from jaxgan.core.errors import UserError, did_you_mean
-from jaxgan.data.pictures import SUFFIXES
+from jaxgan.data.pictures import FOREIGN, SUFFIXES
+
+log = logging.getLogger("jaxgan.data")
+
+SHEET = "contact_sheet"  # how the names of such pictures begin
+SHEET_MARK = b"jaxgan contact sheet"  # in their head
 
 # What zipfile raises for damage, a password, an unknown method of compression.
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
@@ -74,26 +81,46 @@ def open_files(
     Raises:
       UserError: if it is missing or holds no file with one of the suffixes.
     """
-    files = (
-        _open_folder(rest, suffixes)
-        if scheme == "folder"
-        else _open_zip(rest, suffixes)
-    )
+    every = _open_folder(rest) if scheme == "folder" else _open_zip(rest)
+    wanted = tuple(n for n in every.names if _suffix(n) in suffixes)
+    files = dataclasses.replace(every, names=tuple(_without_sheets(every, wanted)))
+    foreign = [n for n in every.names if _suffix(n) in FOREIGN and n not in wanted]
     if not files.names:
+        such = f", not for files such as {foreign[0]}" if foreign else ""
         raise UserError(
             f"{files.name}: there are no {what} in it; looked, also in folders "
-            f"below, for {', '.join(suffixes)}"
+            f"below, for {', '.join(suffixes)}{such}"
+        )
+    if foreign and suffixes is SUFFIXES:
+        log.warning(
+            "%s: %d pictures in formats that are not read are passed over, such as %s",
+            files.name,
+            len(foreign),
+            foreign[0],
         )
     return files
 
 
-def _wanted(name: str, suffixes: Sequence[str]) -> bool:
-    path = PurePosixPath(name)
-    hidden = any(p.startswith(".") or p == "__MACOSX" for p in path.parts)
-    return not hidden and path.suffix.lower() in suffixes
+def _without_sheets(files: Files, names: Sequence[str]) -> Iterator[str]:
+    """Leaves out what `jaxgan generate` draws of all its results together."""
+    for name in names:
+        if PurePosixPath(name).name.startswith(SHEET):
+            with contextlib.suppress(OSError):  # told of where it is used
+                if SHEET_MARK in files.read(name)[:256]:
+                    continue
+        yield name
 
 
-def _open_folder(path: str, suffixes: Sequence[str]) -> Files:
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _is_hidden(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return any(p.startswith(".") or p == "__MACOSX" for p in parts)
+
+
+def _open_folder(path: str) -> Files:
     root = Path(path).expanduser()
     if not root.is_dir():
         if root.is_file():
@@ -107,7 +134,7 @@ def _open_folder(path: str, suffixes: Sequence[str]) -> Files:
             f"folder:{path}: there is no such folder{near}; check data.source"
         )
     found = (p.relative_to(root).as_posix() for p in _walk(root) if p.is_file())
-    names = tuple(sorted(n for n in found if _wanted(n, suffixes)))
+    names = tuple(sorted(n for n in found if not _is_hidden(n)))
     return Files(f"folder:{path}", names, lambda name: (root / name).read_bytes())
 
 
@@ -129,7 +156,7 @@ def _walk(root: Path) -> Iterator[Path]:
         yield from (Path(here, name) for name in names)
 
 
-def _open_zip(path: str, suffixes: Sequence[str]) -> Files:
+def _open_zip(path: str) -> Files:
     path, _, inner = path.partition("!/")
     if not Path(path).expanduser().is_file():
         raise UserError(f"zip:{path}: there is no such file; check data.source")
@@ -139,7 +166,8 @@ def _open_zip(path: str, suffixes: Sequence[str]) -> Files:
         raise UserError(
             f"zip:{path}: it is no zip archive or not whole ({error}); fetch it again"
         ) from error
-    names = tuple(sorted(n for n in archive.namelist() if _wanted(n, suffixes)))
+    listed = (n for n in archive.namelist() if not n.endswith("/"))
+    names = tuple(sorted(n for n in listed if not _is_hidden(n)))
     lock = threading.Lock()  # one file handle serves every thread
 
     def read(name: str) -> bytes:

@@ -13,6 +13,7 @@ Above or below these, folders `train`, `val` and `test` part the splits.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -265,7 +266,7 @@ def _match_pairs(
     def low(name: str) -> str:
         """DIV2K calls the partner of 0001.png 0001x4.png."""
         found = re.fullmatch(r"(.*)x(\d+)", exact(name))
-        if not found or exact(name) in first:
+        if not found or unicodedata.normalize("NFC", exact(name)) in first:
             return exact(name)
         if scale is not None and int(found[2]) != scale:
             raise UserError(
@@ -299,11 +300,13 @@ def _by_stem(files: Files, stem: Callable[[str], str]) -> dict[str, str]:
     """`{stem: name}`; two files of one stem would both claim one partner."""
     found: dict[str, str] = {}
     for name in files.names:
-        other = found.setdefault(stem(name), name)
+        # One system writes an umlaut as one character, another as two.
+        key = unicodedata.normalize("NFC", stem(name))
+        other = found.setdefault(key, name)
         if other != name:
             raise UserError(
                 f"{files.name}: {other!r} and {name!r} would both be the partner of "
-                f"{stem(name)!r}; remove or rename one of them"
+                f"{key!r}; remove or rename one of them"
             )
     return found
 

@@ -18,6 +18,11 @@ from jaxgan.data.sources import Source, Subset, split_name
 DEFAULT_HOLDOUT = 0.1
 _SPLIT_SEED = 20_181  # fixed: another training seed must not move the held-out examples
 
+
+class NothingHeldOut(UserError):
+    """A source has no examples outside training."""
+
+
 Opener = Callable[[str], tuple[tuple[Source, ...], bool]]
 
 
@@ -161,10 +166,10 @@ def _choose(opener: Opener, split: str, options: Options) -> tuple[Source, ...]:
         if own:
             return sources
     if holdout == 0:
-        raise UserError(
+        raise NothingHeldOut(
             f"{opener('train')[0][0].name}: it has no {split} split and data.holdout "
-            "is 0; set data.holdout to a share such as 0.1, or do without held-out "
-            "examples: training.sample_every=0, and evaluate with --split=train"
+            "is 0; set data.holdout to a share such as 0.1, or judge on training "
+            "examples (jaxgan evaluate --split=train, training.evaluate_every=0)"
         )
     sources = opener("train")[0]
     return tuple(_divide(s, holdout or DEFAULT_HOLDOUT, options)[1] for s in sources)
@@ -187,8 +192,7 @@ def _divide(
     if held >= groups:
         raise UserError(
             f"{source.name}: {groups} example(s) cannot be divided into training and "
-            "held-out ones; add examples, or set data.holdout=0 and "
-            "training.sample_every=0"
+            "held-out ones; add examples, or set data.holdout=0"
         )
     outside = permute(np.arange(groups), groups, _SPLIT_SEED)[group] < held
     return Subset(source, np.flatnonzero(~outside)), Subset(
@@ -201,10 +205,13 @@ def _where(source: Source, options: Options) -> Source:
     for key, wanted in (options.where or {}).items():
         values = whole_field(source, key, "data.where")
         names = source.fields[key].names or ()
-        if isinstance(wanted, (str, int, float)):
-            wanted = (wanted,)
         numbers = []
-        for value in wanted:
+        for value in wanted if isinstance(wanted, list | tuple) else (wanted,):
+            if not isinstance(value, str | int | float):
+                raise UserError(
+                    f"data.where asks for {key} {value!r}: give a class's name, a "
+                    "number, or several of either"
+                )
             if isinstance(value, str):
                 if value not in names:
                     raise UserError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,9 +29,11 @@ class Options:
       label_pattern: a regular expression over file names whose named groups become
         fields: `(?P<age>\\d+)_(?P<gender>\\d)_` for UTKFace.
       layout: `auto`, `folders` or `side_by_side`, for pairs in folders.
-      folders: the two folders that hold A and B.
-      fields: the source's fields that the task uses, in the task's order; None takes
-        `image`, `a` and `b`, and the like, or what suits an embedded set.
+      folders: the two folders that hold A and B; a tuple, or words with a comma
+        between.
+      fields: the source's fields that the task uses, in the task's order, given as
+        `folders` are; None takes `image`, `a` and `b`, and the like, or what suits an
+        embedded set.
       draws: several examples a row, along a second axis: raw arrays `[b, draws, ...]`.
       reader: `tensorflow` or `pillow` for image files, `auto` takes the first that is
         installed.
@@ -58,8 +61,8 @@ class Options:
     where: Mapping[str, Any] | None = None
     label_pattern: str | None = None
     layout: str = "auto"
-    folders: Sequence[str] | None = None
-    fields: Sequence[str] | None = None
+    folders: Sequence[str] | str | None = None
+    fields: Sequence[str] | str | None = None
     draws: int = 1
     reader: str = "auto"
     in_memory: bool = False
@@ -77,8 +80,27 @@ class Options:
     def __post_init__(self):
         one_of(self.layout, ("auto", "folders", "side_by_side"), "data.layout")
         one_of(self.reader, ("auto", "tensorflow", "pillow"), "data.reader")
+        for name in ("folders", "fields"):
+            words = getattr(self, name)
+            if words is not None:  # from the command line: `one,other`
+                words = (words,) if isinstance(words, str) else words
+                split = tuple(part for word in words for part in word.split(","))
+                object.__setattr__(self, name, split)
         if self.draws < 1:
             raise UserError(f"data.draws is {self.draws}: it must be at least 1")
+        if self.threads < 0:
+            raise UserError(
+                f"data.threads is {self.threads}: a number of threads, or 0 for as "
+                "many as there are cores"
+            )
+        if self.channels not in (None, 1, 3):
+            raise UserError(f"data.channels is {self.channels}: choose 1 or 3")
+        low, high = self.value_range if len(self.value_range) == 2 else (0, 0)
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise UserError(
+                f"data.value_range is {tuple(self.value_range)}: give two numbers, "
+                "what 0 and what 255 become, such as (-1, 1)"
+            )
         if self.holdout is not None and not 0 <= self.holdout < 1:
             raise UserError(f"data.holdout is {self.holdout}: a share in [0, 1)")
         if not 0 <= self.max_unreadable <= 1:

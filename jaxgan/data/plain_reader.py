@@ -257,6 +257,12 @@ def check_labels(values: np.ndarray, classes: int, where: str) -> None:
     Raises:
       UserError: naming the first such number.
     """
+    broken = values[values != np.floor(values)]
+    if broken.size:
+        raise UserError(
+            f"{where}: label {broken[0]:g} is no whole number: store class numbers, or "
+            "make groups of values with data.bins"
+        )
     wrong = values[(values < 0) | (values >= classes)]
     if wrong.size:
         raise UserError(

@@ -5,6 +5,7 @@ PSNR, SSIM and L1 where the files' names agree, FID and KID with a feature netwo
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -100,8 +101,10 @@ def _namesakes(first: Files, second: Files) -> dict[str, str]:
     Suffixes may differ; so may folders, as long as names do not repeat.
     """
     for key in (_without_suffix, lambda name: PurePosixPath(name).stem):
-        theirs = {key(name): name for name in second.names}
-        ours = {key(name): name for name in first.names}
+        theirs, ours = (
+            {unicodedata.normalize("NFC", key(name)): name for name in files.names}
+            for files in (second, first)
+        )
         unique = len(theirs) == len(second.names) and len(ours) == len(first.names)
         if unique and ours.keys() <= theirs.keys():
             return {ours[k]: theirs[k] for k in ours}

@@ -21,8 +21,8 @@ class Options:
     Attributes:
       num_examples: examples of the split at most, spread evenly over it; 0 is all.
       batch_size: images that are processed together; never changes a figure.
-      source: judge on all of this `data.source` instead of a split of the run's data
-        (single images and voxels only).
+      source: judge on this `data.source` instead of the run's data: on its test split,
+        or on all of it if it has none (single images and voxels only).
       features: `inception` adds FID and KID; its weights are
         `pretrained.inception_fid`.
       fid_variant: the preprocessing in front of the feature network, a key of

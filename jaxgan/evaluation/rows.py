@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from etils import epath
 
 from jaxgan.core.errors import UserError
+from jaxgan.training.writer import json_line
 
 
 def table(figures: Mapping[str, float]) -> str:
@@ -27,7 +27,7 @@ def append(path: epath.PathLike, row: Mapping[str, Any]) -> None:
     Raises:
       UserError: if it cannot be written.
     """
-    target, line = epath.Path(path), json.dumps(row) + "\n"
+    target, line = epath.Path(path), json_line(row)
     with _writing(target):
         if "://" in os.fspath(path):  # nothing can be appended to there
             target.write_text((target.read_text() if target.exists() else "") + line)

@@ -16,8 +16,6 @@ from jaxgan.inference import arguments, contact_sheet, inputs, running
 from jaxgan.inference.examples import plan
 from jaxgan.inference.results import Results
 
-SHEET = "contact_sheet"
-
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -98,7 +96,7 @@ def prepare(
     found = arguments.read(name, mode, given, reader)
     examples = plan(name, mode, found, num, draws)
     results = Results(folder, mode, gif=gif, mesh=mesh)
-    results.require_free([example.name for example in examples], SHEET)
+    results.require_free([example.name for example in examples])
     return Task(name, mode, found, examples, results, say)
 
 
@@ -180,6 +178,6 @@ def run(
     summaries = task.results.finish()
     sheet = contact_sheet.draw(cards)
     if sheet is not None:
-        task.results.image(SHEET, sheet)
-        summaries.append(f"{SHEET}.png")
+        task.results.sheet(sheet)
+        summaries.append(f"{task.results.sheet_name}.png")
     return Done(len(task.examples), task.results.count, problems, summaries)

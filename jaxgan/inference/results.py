@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from jaxgan import core
 from jaxgan.core.errors import UserError
+from jaxgan.data.files import SHEET, SHEET_MARK
 from jaxgan.data.pictures import SUFFIXES
 from jaxgan.inference.declared import is_numbers
 from jaxgan.inference.saving import disk, require_folder, whole
@@ -64,22 +65,25 @@ class Results:
         if self.folder.suffix.lower() in SUFFIXES:
             raise UserError(f"--output={folder}: give a folder, it gets several files")
         require_folder(self.folder)
+        self.sheet_name = SHEET
         self._values: list[tuple[int, str, dict[str, np.ndarray]]] = []
         self.count = 0
 
-    def require_free(self, names: Sequence[str], sheet: str) -> None:
+    def require_free(self, names: Sequence[str]) -> None:
         """Makes sure that no picture is replaced but those of an earlier command.
 
         Args:
           names: of all examples.
-          sheet: of the picture of all results.
 
         Raises:
           UserError: naming the first picture that would be lost.
         """
         files = [n for n, d in self._mode.output.items() if not is_numbers(d)]
         ends = [""] if len(files) == 1 else [f"_{n}" for n in files]
-        for name in (*(f"{n}{end}" for n in names for end in ends), sheet):
+        own = [f"{n}{end}" for n in names for end in ends]
+        while self.sheet_name in own:
+            self.sheet_name += "_of_all"
+        for name in (*own, self.sheet_name):
             path = self.folder / f"{name}.png"
             if path.exists() and not _is_ours(path):
                 raise UserError(
@@ -122,9 +126,15 @@ class Results:
         """Writes `<name>.png`."""
         self.image(name, to_image(x))
 
-    def image(self, name: str, image: Image.Image) -> None:
+    def sheet(self, image: Image.Image) -> None:
+        """Writes the picture of all results, which no command takes for an example."""
+        self.image(self.sheet_name, image, SHEET_MARK.decode())
+
+    def image(self, name: str, image: Image.Image, title: str | None = None) -> None:
         """Writes `<name>.png`."""
         mark = PngInfo()
+        if title:
+            mark.add_text("Title", title)
         mark.add_text(*MARK)
         with self._file(f"{name}.png") as path:
             image.save(path, format="png", pnginfo=mark)

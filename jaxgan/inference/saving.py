@@ -64,6 +64,8 @@ def require_file(path: Path) -> None:
     """
     if path.is_dir():
         raise UserError(f"--output={path} is a folder: name a file")
+    if not path.parent.exists():
+        raise UserError(f"--output={path}: there is no folder {path.parent}: make it")
     with disk(path):
         _probe(path.parent)
 

@@ -228,6 +228,7 @@ class SRGAN:
                 batch_spec=spec,
                 players=(*adversarial, "generator"),
                 enter=self.begin_adversarial,
+                continues="srresnet",
             ),
         )
         return tuple(stage for stage in stages if stage.num_steps)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import json
-import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxgan.core.dtypes import resolve
 from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.core.hints import fits
 from jaxgan.core.system import System
 from jaxgan.systems import registry
 
@@ -193,25 +193,6 @@ def build_system(config: Mapping[str, Any], cls: type | None = None) -> System:
             )
     check_stages(config, system)
     return system
-
-
-def fits(value: Any, hint: Any) -> bool:
-    """Whether `value` is of the type of a field: plain, tuple, or a union of those."""
-    kind, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if kind in (typing.Union, types.UnionType):
-        return any(fits(value, one) for one in arguments)
-    if kind is tuple:
-        if not isinstance(value, tuple):
-            return False
-        if arguments[-1] is not Ellipsis and len(value) != len(arguments):
-            return False
-        wanted = arguments if arguments[-1] is not Ellipsis else arguments[:1]
-        return all(fits(v, wanted[i % len(wanted)]) for i, v in enumerate(value))
-    if hint is types.NoneType or hint is None:
-        return value is None
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
 
 
 def check_stages(config: Mapping[str, Any], system: System) -> None:

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from jaxgan.core.errors import UserError
 from jaxgan.core.system import ArraySpec, check_batch
+from jaxgan.data.opening import NothingHeldOut
 from jaxgan.data.pipeline import prefetch_to_device
 from jaxgan.training import configs, sharding
 from jaxgan.training.programs import Leg, root_key
@@ -38,6 +39,13 @@ class Feeds:
             seed = self._config["seed"]
             self._tasks[key] = self._make_task(data, split=split, seed=seed)
         return self._tasks[key]
+
+    def samples(self, stage: str) -> Any:
+        """The task whose examples a sample grid shows: held-out ones if there are."""
+        try:
+            return self.task(stage, "test")
+        except NothingHeldOut:
+            return self.task(stage)
 
     def first(self, leg: Leg) -> dict[str, jax.Array]:
         """The stage's first raw batch.

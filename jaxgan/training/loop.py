@@ -150,7 +150,7 @@ class _Trainer:
         raws = [self.feeds.first(leg) for leg in self.legs]
         if self.settings["sample_every"]:  # refused now, not at the first grid
             for leg in self.legs:
-                self.feeds.task(leg.stage.name, "test")
+                self.feeds.samples(leg.stage.name)
         begins = [
             (leg, self.feeds.task(leg.stage.name), raw)
             for leg, raw in zip(self.legs, raws, strict=True)
@@ -170,6 +170,12 @@ class _Trainer:
             state, step = self.programs.initial(*first), 0
             if init_from:
                 state = self._take(state, init_from, partial)
+            elif before := self.legs[0].stage.continues:
+                self._say(
+                    f"stage {self.legs[0].stage.name!r} is meant to go on from "
+                    f"networks of {before!r}, and begins with untrained ones: pass "
+                    "--init_from=RUN, or let that stage come first"
+                )
             if self.settings["best_metric"]:
                 self._figures(state)  # a name that it lacks is refused now
         self._begin(step)
@@ -192,7 +198,7 @@ class _Trainer:
                 "this system trains nothing of its own: pass --init_from=RUN with a "
                 "trained run whose networks it uses"
             )
-        task = self.feeds.task("", "test")
+        task = self.feeds.samples("")
         raw = task.examples([0])
         batch = jax.eval_shape(task.preprocess, raw, root_key(0))
         check_modes(batch, self.system.inference)
@@ -219,7 +225,11 @@ class _Trainer:
     def _begin(self, step: int) -> None:
         """From here on the directory is this config's."""
         if self.first_process:
-            runs.record_start(self.workdir, self.config, step)
+            examples = {
+                leg.stage.name: self.feeds.task(leg.stage.name).num_examples
+                for leg in self.legs
+            }
+            runs.record_start(self.workdir, self.config, step, examples)
             self.writer = Writer(self.workdir, step)
         if self.legs and step >= self.total:
             self._say("nothing is left to do: raise training.num_steps to go on")
@@ -340,7 +350,7 @@ class _Trainer:
         """A grid of the same examples under the same key, all run long."""
         if stage not in self.sample_inputs:
             self.sample_inputs[stage] = self.programs.sample_inputs(
-                self.feeds.task(stage, "test"), self.settings["sample_count"]
+                self.feeds.samples(stage), self.settings["sample_count"]
             )
         columns = self.programs.sample(state, *self.sample_inputs[stage])
         if self.writer is not None:

@@ -63,7 +63,7 @@ def opened(workdir: epath.PathLike, config: Mapping[str, Any]) -> Iterator[epath
                 stack.enter_context(_locked(path))
             _check_same_run(path, config)
 
-        _on_first_process(claim)
+        _on_first_process(claim, is_remote(path))
         try:
             yield path
         except BaseException:
@@ -72,8 +72,21 @@ def opened(workdir: epath.PathLike, config: Mapping[str, Any]) -> Iterator[epath
             raise
 
 
-def record_start(workdir: epath.Path, config: Mapping[str, Any], step: int) -> None:
-    """Notes what this start may have changed, and under what it runs."""
+def record_start(
+    workdir: epath.Path,
+    config: Mapping[str, Any],
+    step: int,
+    examples: Mapping[str, int] | None = None,
+) -> None:
+    """Notes what this start may have changed, and under what it runs.
+
+    Args:
+      workdir: the run's directory.
+      config: the resolved config.
+      step: from which the run goes on.
+      examples: how many there are to train on, by stage. Where they are others than at
+        the start before, a warning says so.
+    """
     row = {
         "step": step,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -81,15 +94,35 @@ def record_start(workdir: epath.Path, config: Mapping[str, Any], step: int) -> N
         "processes": jax.process_count(),
         "device": jax.devices()[0].device_kind,
         "device_count": jax.device_count(),
+        "examples": dict(examples or {}),
         **configs.changeable(config),
         "versions": {name: _version(name) for name in VERSIONS},
     }
     if step == 0:
         _tell_of_new_config(workdir, config)
     path = workdir / "starts.jsonl"
-    rows = [*read_rows(path), row]
+    earlier = read_rows(path)
+    if step and earlier:
+        _tell_of_other_data(earlier[-1].get("examples", {}), row["examples"], workdir)
+    rows = [*earlier, row]
     replace_text(path, "".join(json.dumps(r) + "\n" for r in rows))
     replace_text(workdir / "config.json", configs.to_json(config))
+
+
+def _tell_of_other_data(
+    before: Mapping[str, int], now: Mapping[str, int], workdir: epath.Path
+) -> None:
+    """The order of examples, and which are held out, depend on how many there are."""
+    for stage, count in now.items():
+        if before.get(stage, count) != count:
+            logging.warning(
+                "%s: stage %r has %d training examples, at the start before %d: from "
+                "here on it is another run, and what was held out may be trained on",
+                workdir,
+                stage,
+                count,
+                before[stage],
+            )
 
 
 def _tell_of_new_config(workdir: epath.Path, config: Mapping[str, Any]) -> None:
@@ -114,7 +147,13 @@ def read_config(workdir: epath.PathLike) -> dict[str, Any]:
       UserError: if the directory is not a run's.
     """
     path = epath.Path(workdir).expanduser() / "config.json"
-    if not path.exists():
+    try:
+        there = path.exists()
+    except Exception as error:
+        if not is_remote(path):
+            raise
+        raise _unreachable(error) from error
+    if not there:
         raise UserError(
             f"{workdir} is not a run directory (it has no config.json): give the "
             "--workdir of a `jaxgan train`"
@@ -138,7 +177,10 @@ def last_figures(workdir: epath.PathLike) -> dict[str, float]:
     for row in reversed(read_rows(epath.Path(workdir) / "metrics.jsonl")):
         found = {k: v for k, v in row.items() if k.startswith(prefix)}
         if found:
-            return {k.removeprefix(prefix): v for k, v in found.items()}
+            return {
+                k.removeprefix(prefix): float("nan") if v is None else v
+                for k, v in found.items()
+            }
     return {}
 
 
@@ -365,7 +407,16 @@ def _check_same_run(path: epath.Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def _on_first_process(action: Callable[[], None]) -> None:
+def _unreachable(error: Exception) -> UserError:
+    """Packages for buckets raise what they please where they are not let in."""
+    words = " ".join(str(error).split())[:200]
+    return UserError(
+        f"cannot open the run's directory: {words or type(error).__name__}; buckets "
+        "need their package (gs://: pip install 'jaxgan[gcs]') and credentials"
+    )
+
+
+def _on_first_process(action: Callable[[], None], remote: bool) -> None:
     """Runs `action` on one process; its mistake ends all of them."""
     problem: UserError | None = None
     if jax.process_index() == 0:
@@ -373,8 +424,10 @@ def _on_first_process(action: Callable[[], None]) -> None:
             action()
         except UserError as error:
             problem = error
-        except OSError as error:  # or the other processes would wait for ever
-            problem = UserError(f"cannot open the run's directory: {error}")
+        except Exception as error:  # or the other processes would wait for ever
+            if not remote and not isinstance(error, OSError):
+                raise
+            problem = _unreachable(error)
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 

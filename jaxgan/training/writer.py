@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -26,6 +27,18 @@ GAP = 2
 def is_remote(path: epath.PathLike) -> bool:
     """Whether the path lies in a bucket (no locks, no appending)."""
     return "://" in os.fspath(path)
+
+
+def json_line(row: Mapping[str, Any]) -> str:
+    """A row as a line of strict JSON: what is not finite becomes null.
+
+    The PSNR of two equal pictures is infinite.
+    """
+    finite = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }
+    return json.dumps(finite) + "\n"
 
 
 class Rows:
@@ -49,7 +62,7 @@ class Rows:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Appends one row."""
-        line = json.dumps(row) + "\n"
+        line = json_line(row)
         if self._file is None:
             self._text += line
         else:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import typing
 from collections.abc import Mapping
 from typing import Any
 
 from jaxgan.core.errors import UserError, did_you_mean, one_of
+from jaxgan.core.hints import fits
 from jaxgan.data.options import SPLITS, Options
 from jaxgan.data.task import Task
 from jaxgan.data.tasks.images import images, labelled, masked
@@ -57,20 +59,24 @@ def make_task(data: Mapping[str, Any], *, split: str = "train", seed: int = 0) -
     if "task" not in data:
         raise UserError(f"data.task is not set; choose one of {', '.join(TASKS)}")
     build = TASKS[one_of(data["task"], TASKS, "data.task")]
-    common = {f.name for f in dataclasses.fields(Options)}
+    common = {f.name: str(f.type) for f in dataclasses.fields(Options)}
     own = {
-        name
+        name: str(p.annotation)
         for name, p in inspect.signature(build).parameters.items()
         if p.kind is p.KEYWORD_ONLY
     }
+    hints = typing.get_type_hints(build) | typing.get_type_hints(Options)
     given = {k: v for k, v in data.items() if k not in _NOT_OURS and v is not None}
-    for key in given:
+    for key, value in given.items():
         if key not in common | own:
             raise UserError(
                 f"data.{key}: the task {data['task']!r} knows no such key"
                 f"{did_you_mean(key, common | own)}; its own are "
                 f"{', '.join(sorted(own)) or 'none'}"
             )
+        if not fits(value, hints[key]):
+            wanted = (common | own)[key]
+            raise UserError(f"data.{key} = {value!r} is not of type {wanted}")
     drawn = _DRAWN_FIELDS.get((str(given.get("source")), data["task"]))
     if drawn and not (given.get("colorization") or given.get("hole")):
         given.setdefault("fields", drawn)

@@ -10,7 +10,7 @@ import jax
 
 from jaxgan.core import System, UserError, check_modes
 from jaxgan.data import Task, make_task
-from jaxgan.data.opening import open_high, open_images
+from jaxgan.data.opening import NothingHeldOut, open_high, open_images
 from jaxgan.data.options import Options as DataOptions
 from jaxgan.evaluation import feature_network
 from jaxgan.evaluation.options import Options
@@ -130,7 +130,11 @@ def _task(
     given = DataOptions(
         source=options.source, holdout=0.0, image_size=data.get("image_size")
     )
-    source = (open_high if of_pairs_of_sizes else open_images)(given, "train")
+    open_source = open_high if of_pairs_of_sizes else open_images
+    try:
+        source = open_source(given, "test")
+    except NothingHeldOut:
+        source = open_source(given, "train")
     whole = {**data, "source": source, "fields": None, "holdout": None, "where": None}
     return make_task(whole, split="test", seed=config["seed"])
 
