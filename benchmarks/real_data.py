@@ -1,6 +1,7 @@
 """Trains the systems on small real data sets, at sizes that a CPU can bear.
 
     python -m benchmarks.real_data --data=/data --runs=runs/real pix2pix_facades
+    python -m benchmarks.real_data --data=/data --runs=runs/full --full gan3d_chairs
 
 Each run is an ordinary `jaxgan train` with the flags below, then `jaxgan evaluate` on
 examples that training never saw; both commands are printed. Without a name, all runs,
@@ -176,26 +177,101 @@ RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
 }
 
 
+_ONCE: Flags = {  # where a step takes milliseconds, figures on the way cost more
+    "data.in_memory": True,
+    "training.evaluate_every": 0,
+    "training.sample_every": 1_000_000,
+    "training.checkpoint_every": 1_000_000,
+}
+# What `--full` changes: the published networks, for an accelerator.
+FULL: dict[str, Flags] = {
+    "pix2pix_facades": {
+        **_ONCE,
+        "data.image_size": 256,
+        "data.load_size": 286,
+        "system.image_size": 256,
+        "system.generator_channels": 64,
+        "system.discriminator_channels": 64,
+        "system.num_layers": 3,
+        "system.constant_steps": 40 * 107,
+        "system.decay_steps": 40 * 107,
+        "training.num_steps": None,
+    },
+    "cyclegan_monet2photo": {
+        **_ONCE,
+        "data.image_size": 256,
+        "data.load_size": 286,
+        "system.image_size": 256,
+        "system.num_blocks": 9,
+        "system.generator_channels": 64,
+        "system.discriminator_channels": 64,
+        "system.constant_steps": 2000,
+        "system.decay_steps": 1000,
+        "training.batch_size": 4,
+    },
+    "srresnet_urban": {
+        **_ONCE,
+        "data.image_size": 96,
+        "system.image_size": 96,
+        "training.batch_size": 16,
+        "system.num_blocks": 16,
+        "system.generator_channels": 64,
+        "system.pretrain_steps": 10_000,
+    },
+    "dcgan_utkface": {
+        **_ONCE,
+        "system.generator_channels": 128,
+        "system.discriminator_channels": 128,
+        "system.constant_steps": 4000,
+        "training.batch_size": 128,
+    },
+    "inpainting_utkface": {
+        "data.in_memory": True,
+        "system.generator_channels": 128,
+        "system.discriminator_channels": 128,
+        "system.restarts": 4,
+        "system.num_iters": 1000,
+        "evaluation.num_examples": 64,
+    },
+    "gan3d_chairs": {
+        **_ONCE,
+        "system.channels": (256, 128, 64, 32),
+        "system.num_steps": 4000,
+        "training.batch_size": 100,
+    },
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RUNS))
     parser.add_argument("--data", default="data", help="the folder of the data sets")
     parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs/real"))
+    parser.add_argument("--full", action="store_true", help="the published networks")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(RUNS):
         parser.error(f"unknown run {unknown.pop()!r}; there are: {', '.join(RUNS)}")
-    for name in arguments.names or RUNS:
-        train(name, arguments.data, arguments.runs)
+    changes = FULL if arguments.full else dict.fromkeys(RUNS, {})
+    for name in arguments.names or changes:
+        if name not in changes:
+            parser.error(f"{name} has no full size; there are: {', '.join(FULL)}")
+        train(name, arguments.data, arguments.runs, changes[name])
 
 
-def train(name: str, data: str, runs: pathlib.Path) -> None:
+def train(name: str, data: str, runs: pathlib.Path, changes: Flags) -> None:
     """One run and its evaluations, each a process of its own.
+
+    Args:
+      name: of `RUNS`.
+      data: the folder of the data sets.
+      runs: the folder of the runs.
+      changes: flags of training that replace those of `RUNS`.
 
     Raises:
       CalledProcessError: if one of them fails.
     """
     config, start, flags, evaluations = RUNS[name]
-    given = _flags(flags, data)
+    given = _flags({**flags, **changes}, data)
     if start:
         given.append(f"--init_from={runs / start}")
     workdir = f"--workdir={runs / name}"

@@ -23,7 +23,7 @@ _PLAINER = {  # than Python's own words
     r"\('Non-boolean argument to boolean flag', .*\)$": "it must be true or false",
 }
 OVERRIDE = re.compile(r"--?(no)?config\.")
-_HELP = {"-h", "--help", "-help", "--helpfull"}
+HELP = {"-h", "--help", "-help", "--helpfull"}
 
 
 def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> NoReturn:
@@ -85,7 +85,7 @@ def parse(
     """
     name = argv[0] if argv[0].startswith("jaxgan ") else Path(argv[0]).stem
     overrides, others = split(argv[1:])
-    if _HELP & set(others):
+    if HELP & set(others):
         print(describe(name, values, doc))
         sys.exit(0)
     values.unparse_flags()

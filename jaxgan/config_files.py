@@ -83,6 +83,30 @@ def load(spec: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return config
 
 
+def describe(spec: str) -> str:
+    """The values of a config, a line each, as they are set on the command line.
+
+    Args:
+      spec: `<system>[:<variant>]` or a path.
+
+    Raises:
+      UserError: if there is no such config.
+    """
+    config = load(spec)
+    unset = {key: None for key in _hints(config) if not key.startswith("pretrained.")}
+    needs = configs.build_system(config).pretrained().values()
+    unset |= {f"pretrained.{need.network}": None for need in needs}
+    unset |= {f"data.{f.name}": f.default for f in dataclasses.fields(Options)}
+    unset |= {
+        f"evaluation.{f.name}": f.default
+        for f in dataclasses.fields(evaluation_options.Options)
+    }
+    known = {**unset, **configs.flatten(config)}
+    sections = [*config, "pretrained"]
+    keys = sorted(known, key=lambda key: sections.index(key.split(".")[0]))
+    return "\n".join(f"  --config.{key}={known[key]}" for key in keys)
+
+
 def _module(name: str) -> dict[str, Any]:
     """The globals of a config file."""
     path = Path(name) if name.endswith(".py") else folder() / f"{name}.py"

@@ -44,7 +44,7 @@ for _name, _help in {
     "images_a": "instead of a run: a folder or .zip of images to judge",
     "images_b": "the images to hold them against: PSNR, SSIM and L1 where all names "
     "agree, FID and KID with --features",
-    "source": "judge on this data source, such as zip:Set5.zip: its test split, or all of it",
+    "source": "judge on this data source, such as zip:Set5.zip: its test split, or all",
     "inception": "weights of Inception-v3: a .safetensors or .npz file, or `random`",
     "reference": "FID against the statistics in this .npz, not against images",
     "write_reference": "keep the statistics of the reference images in this .npz",

@@ -34,7 +34,7 @@ devices.define_flags(FLAGS)
 
 def main(argv: Sequence[str]) -> None:
     """Trains, then says where the results are; exits as the run ended."""
-    overrides = command.parse(FLAGS, argv, __doc__, required=("config", "workdir"))
+    overrides = command.parse(FLAGS, argv, _help(argv), required=("config", "workdir"))
     devices.prepare(FLAGS)  # a config's `dtype: auto` already looks at them
     config = config_files.load(FLAGS.config, overrides)
 
@@ -69,6 +69,17 @@ def main(argv: Sequence[str]) -> None:
         print(f"samples: {result.last_grid}")
     if result.evaluation:
         print(f"evaluation: {loop.format_figures(result.evaluation)}")
+
+
+def _help(argv: Sequence[str]) -> str:
+    """What `--help` says above the flags; with a config, also its values."""
+    doc = (__doc__ or "").strip()
+    given = [a.partition("=")[2] for a in argv if a.startswith("--config=")]
+    if not command.HELP & set(argv):
+        return doc
+    if not given:
+        return f"{doc}\n\nWith --config=NAME this help lists its values."
+    return f"{doc}\n\nThe values of {given[-1]}:\n{config_files.describe(given[-1])}"
 
 
 if __name__ == "__main__":

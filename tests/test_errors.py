@@ -113,7 +113,7 @@ MISTAKES = [
             "--config.data.flip=maybe: ", "it must be true or false"),
     Mistake("no boolean", f"{SAMPLE} --gif=maybe",
             "--gif=maybe: it must be true or false", "see "),
-    Mistake("a whole section", f"{PIX2PIX} --config.training={{}}",
+    Mistake("a whole section", f"{PIX2PIX} --config.training={{{{}}}}",
             "--config.training is a section", "set its keys one by one"),
     # Data.
     Mistake("wrong type", f"{PIX2PIX} --config.data.holdout=abc",

@@ -14,14 +14,17 @@ def fits(value: Any, hint: Any) -> bool:
 
     Args:
       value: any.
-      hint: a class, a tuple, sequence or mapping of such, or a union of those. A whole
-        number is a float too; a bool is no number, a word no sequence of words.
+      hint: a class, literals, a tuple, sequence or mapping of such, or a union of
+        those. A whole number is a float too; a bool is no number, a word no sequence of
+        words.
     """
     kind, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return True
     if kind in (typing.Union, types.UnionType):
         return any(fits(value, one) for one in arguments)
+    if kind is typing.Literal:
+        return value in arguments
     if kind is tuple:
         return isinstance(value, tuple) and _all_fit(value, arguments)
     if kind is collections.abc.Sequence:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -206,8 +206,9 @@ def _where(source: Source, options: Options) -> Source:
         values = whole_field(source, key, "data.where")
         names = source.fields[key].names or ()
         numbers = []
-        for value in wanted if isinstance(wanted, list | tuple) else (wanted,):
-            if not isinstance(value, str | int | float):
+        several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
+        for value in wanted if several else (wanted,):
+            if not isinstance(value, str | int | float | np.number):
                 raise UserError(
                     f"data.where asks for {key} {value!r}: give a class's name, a "
                     "number, or several of either"

@@ -1,9 +1,12 @@
 """Sources by name: what a folder, an archive, an array file or a user's arrays hold."""
 
+import io
 import zipfile
 
 import numpy as np
+import PIL.features
 import pytest
+from PIL import Image
 
 from jaxgan.core import UserError
 from jaxgan.data import Field, example, files, from_arrays, make_source
@@ -302,3 +305,33 @@ def test_encoded_bytes_are_the_file(write):
     root = write("x.png", values)
     source = make_source(f"folder:{root}", holdout=0.0)
     assert source.encoded(0) == {"image": encode(values)}
+
+
+def test_two_spellings_of_an_umlaut_are_one_name(write):
+    for name in ("A/\u00fc.png", "B/u\u0308.png", "A/x.png", "B/x.png"):
+        root = write(name, picture(0))
+    source = open_pairs(Options(source=f"folder:{root}", holdout=0.0), "train")
+    assert len(source) == 2
+
+
+def test_pictures_in_formats_that_are_not_read_are_told_of(write, caplog):
+    for name in ("a.png", "b.HEIC", "c.svg", "notes.txt"):
+        root = write(name, picture(0) if name.endswith("png") else b"x")
+    assert files_of(make_source(f"folder:{root}", holdout=0.0)) == ["a.png"]
+    assert "2 pictures in formats that are not read are passed over" in caplog.text
+    (root / "a.png").unlink()
+    with pytest.raises(UserError, match="no images in it.*not for files such as b.HEI"):
+        make_source(f"folder:{root}", holdout=0.0)
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.pgm", "a.avif"])
+def test_suffixes_that_pillow_reads(write, name):
+    array = np.full((8, 8, 3), 100, np.uint8)
+    suffix = {"jfif": "jpeg", "pgm": "ppm"}.get(name[2:], name[2:])
+    if suffix == "avif" and not PIL.features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    buffer = io.BytesIO()
+    Image.fromarray(array[..., 0] if name == "a.pgm" else array).save(buffer, suffix)
+    source = make_source(f"folder:{write(name, buffer.getvalue())}", holdout=0.0)
+    found = example(source, 0)["image"]
+    assert np.max(np.abs(found.astype(int) - 100)) <= 3

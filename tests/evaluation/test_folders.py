@@ -115,6 +115,12 @@ def test_statistics_of_other_projects_need_a_stated_variant(folders, tmp_path):
     assert row["fid/clean"] == pytest.approx(full["fid/clean"], rel=1e-9)
 
 
+def test_two_spellings_of_an_umlaut_are_namesakes(tmp_path):
+    a = write(tmp_path / "a", A[:1], ["\u00fc"])
+    b = write(tmp_path / "b", A[:1], ["u\u0308"])
+    assert compare_folders(a, b)["num_pairs"] == 1
+
+
 def test_what_cannot_be_compared_is_refused(folders, tmp_path):
     a, _ = folders
     with pytest.raises(UserError, match="/nowhere: there is no such folder"):

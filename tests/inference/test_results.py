@@ -8,6 +8,7 @@ from PIL import Image, ImageFont
 
 from jaxgan import core
 from jaxgan.core.errors import UserError
+from jaxgan.data.files import open_files
 from jaxgan.inference import contact_sheet, results
 from tests.inference import toys
 from tests.inference.conftest import gradient
@@ -133,12 +134,21 @@ def test_only_pictures_of_an_earlier_command_are_replaced(tmp_path):
     mode = declared(image=core.Image(3))
     results.Results(tmp_path, mode).add(0, "a", {"image": PICTURE})
     again = results.Results(tmp_path, mode)
-    again.require_free(["a", "b"], "sheet")
-    for theirs in ("b.png", "sheet.png"):
+    again.require_free(["a", "b"])
+    for theirs in ("b.png", "contact_sheet.png"):
         results.to_image(PICTURE).save(tmp_path / theirs)
         with pytest.raises(UserError, match=f"result {theirs} would replace your file"):
-            again.require_free(["a", "b"], "sheet")
+            again.require_free(["a", "b"])
         (tmp_path / theirs).unlink()
+
+
+def test_a_result_of_the_sheet_s_name_is_not_replaced_by_it(tmp_path):
+    made = results.Results(tmp_path, declared(image=core.Image(3)))
+    made.require_free(["contact_sheet"])
+    made.add(0, "contact_sheet", {"image": PICTURE})
+    made.sheet(results.to_image(PICTURE))
+    assert names(tmp_path) == ["contact_sheet.png", "contact_sheet_of_all.png"]
+    assert open_files("folder", str(tmp_path)).names == ("contact_sheet.png",)
 
 
 def test_a_folder_is_made_with_its_first_result(tmp_path):

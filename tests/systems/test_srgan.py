@@ -395,7 +395,9 @@ def test_check_10_the_adversarial_stage_starts_from_srresnet_with_fresh_optimise
     assert int(after.opt_state["srresnet"][-1].count) == 3
 
 
-def test_check_10_the_adversarial_stage_starts_from_another_run_s_srresnet(tmp_path):
+def test_check_10_the_adversarial_stage_starts_from_another_run_s_srresnet(
+    tmp_path, capsys
+):
     def train(name, seed, init_from=None, **fields):
         config = cases.config_module("srgan").get_config("tiny").to_dict()
         config["system"] |= fields
@@ -410,6 +412,10 @@ def test_check_10_the_adversarial_stage_starts_from_another_run_s_srresnet(tmp_p
     # At a rate of 0 the step leaves parameters as it found them.
     still = {"pretrain_steps": 0, "learning_rate": 0.0}
     assert_same(train("srgan", 1, tmp_path / "srresnet", **still), first)
+    warning = "'srgan' is meant to go on from networks of 'srresnet'"
+    assert warning not in capsys.readouterr().out
+    train("alone", 1, **still)
+    assert warning in capsys.readouterr().out
 
 
 def test_the_average_of_the_generator_is_what_modes_use():

@@ -126,6 +126,11 @@ def test_help_and_wrong_commands(capsys):
     for arguments, expected, code in [
         (["--help"], "train a system, or resume a run", 0),
         (["train", "--help"], "--config.<section>.<key>=<value>", 0),
+        (
+            ["train", "--config=gan:tiny", "--help"],
+            "--config.system.learning_rate=",
+            0,
+        ),
         (["systems", "--help"], "jaxgan systems --system=pix2pix", 0),
         (["--version"], jaxgan.__version__, 0),
         (["trian"], "unknown command 'trian' (did you mean 'train'?)", 1),

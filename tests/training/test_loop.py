@@ -12,7 +12,8 @@ import pytest
 from jaxgan.core import ArraySpec, Stage
 from jaxgan.core.errors import UserError
 from jaxgan.core.state import fold_name
-from jaxgan.training import checkpoint, configs, programs, sharding, signals
+from jaxgan.data.opening import NothingHeldOut
+from jaxgan.training import checkpoint, configs, loop, programs, sharding, signals
 from jaxgan.training.writer import read_rows
 from tests.training import toy
 
@@ -278,3 +279,15 @@ def test_a_stage_can_have_data_of_its_own():
     config["data"] |= {"image_size": 4, "stages": {"adversarial": {"image_size": 8}}}
     assert configs.stage_data(config, "warmup") == {"task": "toy", "image_size": 4}
     assert configs.stage_data(config, "adversarial")["image_size"] == 8
+
+
+def test_without_held_out_examples_the_grid_shows_those_of_training(tmp_path):
+    def make_task(data, *, split, seed):
+        if split != "train":
+            raise NothingHeldOut("nothing is held out")
+        return toy.make_task(data, split=split, seed=seed)
+
+    settings = toy.config(training__num_steps=1)
+    system = configs.build_system(settings, toy.Toy)
+    result = loop.train(system, settings, tmp_path, make_task)
+    assert result.last_grid is not None and result.last_grid.exists()

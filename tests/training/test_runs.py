@@ -7,6 +7,7 @@ import os
 import jax
 import numpy as np
 import pytest
+from etils import epath
 
 import jaxgan
 from jaxgan.core.errors import UserError
@@ -234,3 +235,28 @@ def test_a_relative_directory_is_one_like_any_other(tmp_path, monkeypatch, regis
     assert toy.train("runs/a", training__num_steps=2).step == 2
     assert checkpoint.committed("runs/a/checkpoints") == [1, 2]
     assert jaxgan.load("runs/a")[0] == toy.Toy()
+
+
+def test_another_number_of_examples_is_told_of(tmp_path, caplog):
+    one = {"adversarial": 100, "warmup": 100}
+    config = configs.with_defaults({"name": "toy", "system": {}, "data": {}})
+    runs.record_start(epath.Path(tmp_path), config, 0, one)
+    runs.record_start(epath.Path(tmp_path), config, 5, one)
+    assert not caplog.records
+    runs.record_start(epath.Path(tmp_path), config, 5, {**one, "warmup": 90})
+    assert "'warmup' has 90 training examples, at the start before 100" in caplog.text
+    rows = read_rows(epath.Path(tmp_path) / "starts.jsonl")
+    assert [row["examples"]["warmup"] for row in rows] == [100, 100, 90]
+
+
+def test_a_bucket_that_does_not_open_is_one_line(monkeypatch):
+    def refuse(self):
+        raise ImportError("no module named gcsfs")
+
+    monkeypatch.setattr(type(epath.Path("gs://bucket/run")), "exists", refuse)
+    config = configs.with_defaults({"name": "toy", "system": {}, "data": {}})
+    with pytest.raises(UserError, match="no module named gcsfs; buckets need"):
+        with runs.opened("gs://bucket/run", config):
+            pass
+    with pytest.raises(UserError, match="no module named gcsfs; buckets need"):
+        runs.read_config("gs://bucket/run")
