@@ -142,13 +142,13 @@ def get_config(variant: str = "facades") -> ConfigDict:
         config.system.generator_channels = 24
         config.system.discriminator_channels = 24
         config.training.batch_size = 4
-        config.system.constant_steps = 1200
-        config.system.decay_steps = 800
+        config.system.constant_steps = 900
+        config.system.decay_steps = 600
         config.system.epoch_steps = 1
         config.training.log_every = 100
         config.training.checkpoint_every = 500
         config.training.sample_every = 500
-        config.training.evaluate_every = 1000
+        config.training.evaluate_every = 750
         config.evaluation.num_examples = 64
     elif variant == "tiny" or variant in STRUCTURES:
         config.data.source = "synthetic:shapes"

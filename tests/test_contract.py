@@ -114,24 +114,23 @@ def _restored(state, like, folder: pathlib.Path):
     return restored
 
 
-each_tiny = pytest.mark.parametrize(
-    ("name", "variant"), cases.TINY, ids=cases.ids(cases.TINY)
-)
-each_system = pytest.mark.parametrize(
-    ("name", "variant"), cases.ARCHETYPES, ids=cases.ids(cases.ARCHETYPES)
-)
-each_config = pytest.mark.parametrize(
-    ("name", "variant"), cases.ALL, ids=cases.ids(cases.ALL)
-)
 contract_all = (pytest.mark.slow, pytest.mark.contract_all)
 TRAINED = [case for case in cases.TINY if cases.build(*case).stages]
-each_trained = pytest.mark.parametrize(
-    ("name", "variant"),
-    [
+
+
+def _each(found):
+    """All of these cases, structural variants under the marker `contract_all`."""
+    marked = [
         case if case in cases.ARCHETYPES else pytest.param(*case, marks=contract_all)
-        for case in TRAINED
-    ],
-    ids=cases.ids(TRAINED),
+        for case in found
+    ]
+    return pytest.mark.parametrize(("name", "variant"), marked, ids=cases.ids(found))
+
+
+each_tiny, each_trained = _each(cases.TINY), _each(TRAINED)
+each_system, each_config = (
+    pytest.mark.parametrize(("name", "variant"), found, ids=cases.ids(found))
+    for found in (cases.ARCHETYPES, cases.ALL)
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ PATHS = ("linear", "slerp")
 
 
 def draw_latent(
-    prior: str, key: Key, shape: tuple[int, ...], dtype=jnp.float32
+    prior: str, key: Key, shape: tuple[int, ...], dtype: Any = jnp.float32
 ) -> Float[Array, "*shape"]:
     """Draws latents of `shape` from a prior.
 

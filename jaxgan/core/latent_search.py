@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxgan.core.errors import one_of
 from jaxgan.core.latent import project_latent
@@ -145,8 +145,16 @@ def optimize_latent(
     return LatentSearch(z, value, curve)
 
 
-def _descent(value_and_grad, prior: str, transform) -> tuple[Callable, Callable]:
-    def move(i, z, value, grad, memory):
+def _descent(
+    value_and_grad: Callable, prior: str, transform: Any
+) -> tuple[Callable, Callable]:
+    def move(
+        i: Int[Array, ""],
+        z: Latent,
+        value: Float[Array, " b"],
+        grad: Latent,
+        memory: Any,
+    ) -> tuple[Latent, Float[Array, " b"], Latent, Any]:
         updates, memory = transform.update(grad, memory, z)
         z = project_latent(prior, z + updates)
         return z, *value_and_grad(z), memory
@@ -154,13 +162,21 @@ def _descent(value_and_grad, prior: str, transform) -> tuple[Callable, Callable]
     return transform.init, move
 
 
-def _hamiltonian(value_and_grad, prior: str, key: Key) -> tuple[Callable, Callable]:
-    def move(i, z, value, grad, memory):
+def _hamiltonian(
+    value_and_grad: Callable, prior: str, key: Key
+) -> tuple[Callable, Callable]:
+    def move(
+        i: Int[Array, ""],
+        z: Latent,
+        value: Float[Array, " b"],
+        grad: Latent,
+        memory: Any,
+    ) -> tuple[Latent, Float[Array, " b"], Latent, Any]:
         momentum_key, coin_key = jax.random.split(jax.random.fold_in(key, i))
         momentum = jax.random.normal(momentum_key, z.shape, z.dtype)
         kick = 0.5 * LEAPFROG_SIZE * INVERSE_TEMPERATURE
 
-        def leap(_, carry):
+        def leap(_: Any, carry: tuple) -> tuple:
             z, value, grad, velocity = carry
             velocity = velocity - kick * grad
             z = project_latent(prior, z + LEAPFROG_SIZE * velocity)

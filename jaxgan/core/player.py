@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array
 
 from jaxgan.core.types import Params, Scalar
 
@@ -99,7 +100,7 @@ def linear_decay(
     if not decay:  # the formula would take the last constant epoch to 0
         return lambda count: rate
 
-    def schedule(count):
+    def schedule(count: Any) -> Array:
         epoch = count // steps_per_epoch + (0 if floor_fix else 1)
         factor = 1.0 - jnp.maximum(0, epoch + 1 - constant) / (decay + 1)
         return rate * jnp.maximum(factor, 0.0)

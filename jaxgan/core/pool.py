@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxgan.core.errors import UserError
 from jaxgan.core.types import Key
@@ -80,7 +80,13 @@ def query(
     coins = jax.random.bernoulli(coin_key, 0.5, grouped.shape[:2])
     slots = jax.random.randint(slot_key, grouped.shape[:2], 0, size)
 
-    def one(stored, count, image, coin, slot):
+    def one(
+        stored: Float[Array, "p h w c"],
+        count: Int[Array, ""],
+        image: Float[Array, "h w c"],
+        coin: Bool[Array, ""],
+        slot: Int[Array, ""],
+    ) -> tuple[Float[Array, "p h w c"], Int[Array, ""], Float[Array, "h w c"]]:
         full = count >= size
         slot = jnp.where(full, slot, count)
         old = stored[slot]

@@ -194,12 +194,14 @@ def update(
         grads = jax.tree.map(mean, grads)
         return grads, mean(total), Out(metrics, {n: stats[n] for n in commit}, values)
 
-    def applied(state: TrainState, grads, total, out) -> tuple[TrainState, Out]:
+    def applied(
+        state: TrainState, grads: Mapping[str, Params], total: Scalar, out: Out
+    ) -> tuple[TrainState, Out]:
         state, told = apply_gradients(state, optimizers, players, grads)
         state = state.replace(stats={**state.stats, **out.stats})
         return state, out._replace(metrics=_named(label, total, out.metrics) | told)
 
-    def skipped(state: TrainState, total, out) -> tuple[TrainState, Out]:
+    def skipped(state: TrainState, total: Scalar, out: Out) -> tuple[TrainState, Out]:
         out = out._replace(stats={n: state.stats[n] for n in commit})
         rates = {
             f"learning_rate/{n}": optimizers[n].current_learning_rate(
@@ -213,7 +215,9 @@ def update(
         )
 
     def open_(state: TrainState) -> tuple[TrainState, Out]:
-        def evaluate(fixed, arguments, options):
+        def evaluate(
+            fixed: Fixed, arguments: tuple, options: dict
+        ) -> tuple[Scalar, Out, Params]:
             (value, out), grads = jax.value_and_grad(loss, has_aux=True)(
                 trained, fixed, *arguments, **options
             )
@@ -222,7 +226,9 @@ def update(
         return applied(state, *over_parts(evaluate))
 
     def closed(state: TrainState) -> tuple[TrainState, Out]:
-        def evaluate(fixed, arguments, options):
+        def evaluate(
+            fixed: Fixed, arguments: tuple, options: dict
+        ) -> tuple[Scalar, Out, Params]:
             value, out = loss(trained, fixed, *arguments, **options)
             return value, out, ()
 
@@ -235,7 +241,9 @@ def update(
 
     pulls = []
 
-    def forward_only(fixed, arguments, options):
+    def forward_only(
+        fixed: Fixed, arguments: tuple, options: dict
+    ) -> tuple[Scalar, Out, Params]:
         value, pull, out = jax.vjp(
             lambda own: loss(own, fixed, *arguments, **options), trained, has_aux=True
         )

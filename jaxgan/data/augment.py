@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Shaped, UInt8
+from jaxtyping import Array, Float, Int, Shaped, UInt8
 
 from jaxgan.core.types import Key
 
@@ -24,7 +24,9 @@ def random_crop(
     top = jax.random.randint(top_key, (images.shape[0],), 0, rows + 1)
     left = jax.random.randint(left_key, (images.shape[0],), 0, columns + 1)
 
-    def window(image, top, left):
+    def window(
+        image: Shaped[Array, "h w c"], top: Int[Array, ""], left: Int[Array, ""]
+    ) -> Shaped[Array, "_h _w c"]:
         return lax.dynamic_slice(
             image, (top, left, 0), (height, width, image.shape[-1])
         )

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxgan.core.errors import UserError
 from jaxgan.data.files import SPLIT_FOLDERS, Files, all_splits, choose_split
@@ -57,20 +58,22 @@ class FileSource:
     def __len__(self) -> int:
         return len(next(iter(self._columns.values())))
 
-    def read(self, indices, fields=None):
+    def read(
+        self, indices: Int[np.ndarray, " n"], fields: Iterable[str] | None = None
+    ) -> dict[str, np.ndarray]:
         if fields is None:
             fields = self._arrays
         return {key: self._arrays[key][indices] for key in fields}
 
-    def column(self, field):
+    def column(self, field: str) -> np.ndarray:
         return self._arrays[field]
 
-    def encoded(self, index):
+    def encoded(self, index: int) -> dict[str, bytes]:
         return {
             key: self._files.read(names[index]) for key, names in self._columns.items()
         }
 
-    def describe(self, index):
+    def describe(self, index: int) -> str:
         names = [column[index] for column in self._columns.values()]
         return f"{self.name}/{' and '.join(names)}"
 
@@ -104,7 +107,9 @@ def examples(files: Files, split: str, pattern: str | None) -> tuple[Source, boo
     return FileSource(files, {"image": names}, arrays, classes), own
 
 
-def _match(files: Files, pattern: str, every: Sequence[Files]):
+def _match(
+    files: Files, pattern: str, every: Sequence[Files]
+) -> tuple[dict[str, np.ndarray], dict[str, tuple[str, ...]]]:
     """Arrays of what the named groups hold, and the words that numbers stand for."""
     try:
         compiled = re.compile(pattern)

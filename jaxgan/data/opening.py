@@ -29,7 +29,7 @@ Opener = Callable[[str], tuple[tuple[Source, ...], bool]]
 def open_images(options: Options, split: str) -> Source:
     """Single examples: images, with labels where the source has them; or arrays."""
 
-    def from_files(files, split):
+    def from_files(files: Files, split: str) -> tuple[tuple[Source, ...], bool]:
         source, own = layouts.examples(files, split, options.label_pattern)
         return (source,), own
 
@@ -39,7 +39,7 @@ def open_images(options: Options, split: str) -> Source:
 def open_pairs(options: Options, split: str) -> Source:
     """Fields `a` and `b`, or one field `image` that holds both side by side."""
 
-    def from_files(files, split):
+    def from_files(files: Files, split: str) -> tuple[tuple[Source, ...], bool]:
         source, own = layouts.pairs(files, split, options.folders, options.layout)
         return (source,), own
 
@@ -50,7 +50,7 @@ def open_high(options: Options, split: str, scale: int | None = None) -> Source:
     """Field `hr`, and `lr` where the source has it; files may be named after `scale`
     (None: after any)."""
 
-    def from_files(files, split):
+    def from_files(files: Files, split: str) -> tuple[tuple[Source, ...], bool]:
         source, own = layouts.low_high(files, split, scale)
         return (source,), own
 
@@ -60,7 +60,7 @@ def open_high(options: Options, split: str, scale: int | None = None) -> Source:
 def open_domains(options: Options, split: str) -> tuple[Source, Source]:
     """The two domains of unpaired translation."""
 
-    def from_files(files, split):
+    def from_files(files: Files, split: str) -> tuple[tuple[Source, ...], bool]:
         return layouts.domains(files, split, options.folders, options.layout)
 
     source = options.source

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -164,14 +164,18 @@ class PlainReader:
             except Unusable as why:
                 skips.add(index, why)
 
-    def _loader(self, stream: str, source: Source, columns: Mapping[str, Column]):
+    def _loader(
+        self, stream: str, source: Source, columns: Mapping[str, Column]
+    ) -> Callable[..., dict[str, Picture]]:
         wanted = {c.field: c.prepare.classes for c in columns.values() if c.prepare}
 
         def decoded(index: int) -> dict[str, Picture]:
             files = load_files(source, index)
             return {f: decode(files[f], classes) for f, classes in wanted.items()}
 
-        def prepared(pictures, place) -> dict[str, Picture]:
+        def prepared(
+            pictures: Mapping[str, np.ndarray], place: tuple[float, float]
+        ) -> dict[str, Picture]:
             return {
                 n: c.picture(pictures, place) for n, c in columns.items() if c.prepare
             }
@@ -180,7 +184,7 @@ class PlainReader:
             return lambda index, place: prepared(decoded(index), place)
         fixed = not any(c.prepare.draws_window for c in columns.values() if c.prepare)
 
-        def once(index: int):
+        def once(index: int) -> dict[str, Picture] | Unusable:
             """What does not depend on the window, or why there is nothing."""
             try:
                 pictures = decoded(index)
@@ -193,7 +197,7 @@ class PlainReader:
                 self._memory[stream] = list(self._map(once, range(len(source))))
         memory = self._memory[stream]
 
-        def remembered(index: int, place) -> dict[str, Picture]:
+        def remembered(index: int, place: tuple[float, float]) -> dict[str, Picture]:
             kept = memory[index]
             if isinstance(kept, Unusable):
                 raise kept
@@ -201,7 +205,7 @@ class PlainReader:
 
         return remembered
 
-    def _map(self, function: Callable, jobs):
+    def _map(self, function: Callable, jobs: Iterable[Any]) -> Iterator[Any]:
         if self._threads == 1:
             return map(function, jobs)
         if self._pool is None:

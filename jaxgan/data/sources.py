@@ -117,16 +117,18 @@ class ArraySource:
     def __len__(self) -> int:
         return self._length
 
-    def read(self, indices, fields=None):
+    def read(
+        self, indices: Int[np.ndarray, " n"], fields: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
         return {key: self._arrays[key][indices] for key in fields or self.fields}
 
-    def column(self, field):
+    def column(self, field: str) -> np.ndarray:
         return self._arrays[field]
 
-    def encoded(self, index):
+    def encoded(self, index: int) -> dict[str, bytes]:
         return {}
 
-    def describe(self, index):
+    def describe(self, index: int) -> str:
         return f"{self.name}, example {index}"
 
 
@@ -146,21 +148,23 @@ class RenderedSource:
     def __len__(self) -> int:
         return len(self._generator)
 
-    def read(self, indices, fields=None):
+    def read(
+        self, indices: Int[np.ndarray, " n"], fields: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
         if fields is None:
             fields = tuple(self.fields)
         return self._generator.examples(np.asarray(indices), tuple(fields))
 
-    def column(self, field):
+    def column(self, field: str) -> np.ndarray | None:
         # Factors are cheap, pictures are not.
         if len(self.fields[field].shape or ()) > 1:
             return None
         return self.read(np.arange(len(self)), (field,))[field]
 
-    def encoded(self, index):
+    def encoded(self, index: int) -> dict[str, bytes]:
         return {}
 
-    def describe(self, index):
+    def describe(self, index: int) -> str:
         return f"{self.name}, example {index}"
 
 
@@ -174,17 +178,19 @@ class Subset:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def read(self, indices, fields=None):
+    def read(
+        self, indices: Int[np.ndarray, " n"], fields: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
         return self._source.read(self._rows[np.asarray(indices)], fields)
 
-    def column(self, field):
+    def column(self, field: str) -> np.ndarray | None:
         values = self._source.column(field)
         return None if values is None else values[self._rows]
 
-    def encoded(self, index):
+    def encoded(self, index: int) -> dict[str, bytes]:
         return self._source.encoded(int(self._rows[index]))
 
-    def describe(self, index):
+    def describe(self, index: int) -> str:
         return self._source.describe(int(self._rows[index]))
 
 

@@ -11,10 +11,11 @@ import importlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.data.sources import Field, Source
@@ -58,20 +59,22 @@ class TfdsSource:
     def __len__(self) -> int:
         return len(self._data)
 
-    def read(self, indices, fields=None):
+    def read(
+        self, indices: Int[np.ndarray, " n"], fields: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
         if fields is None:
             fields = [k for k, f in self.fields.items() if not f.encoded]
         rows = [self._row(int(i)) for i in indices] if fields else []
         return {key: np.stack([_get(row, key) for row in rows]) for key in fields}
 
-    def column(self, field):
+    def column(self, field: str) -> None:
         return None
 
-    def encoded(self, index):
+    def encoded(self, index: int) -> dict[str, bytes]:
         row = self._row(int(index))
         return {key: _get(row, key) for key in self._images}
 
-    def describe(self, index):
+    def describe(self, index: int) -> str:
         return f"{self.name}, {self._split} example {index}"
 
 

@@ -74,7 +74,9 @@ def merge(
     return a + b
 
 
-def _share(part: Shaped[np.ndarray, "..."], whole: Shaped[np.ndarray, "..."]):
+def _share(
+    part: Shaped[np.ndarray, "..."], whole: Shaped[np.ndarray, "..."]
+) -> Float[np.ndarray, "..."]:
     """part / whole, NaN where nothing was counted."""
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
 

@@ -4,9 +4,11 @@ A generator that ignores its noise scores 0. Vectors may be flat images or the f
 of any network; for squared L2 all pairs cost no more than the vectors themselves.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxgan.core.errors import UserError
 from jaxgan.evaluation.images import AnyArray
@@ -38,11 +40,15 @@ def mean_pairwise_squared_l2(vectors: Float[AnyArray, "n k d"]) -> Float[Array, 
     return samples * jnp.sum(jnp.square(centred), axis=(1, 2)) / pairs
 
 
-def _mean_over_pairs(vectors, distance) -> Float[Array, " n"]:
+def _mean_over_pairs(
+    vectors: Float[Array, "n k d"], distance: Callable[[Array], Array]
+) -> Float[Array, " n"]:
     samples = vectors.shape[1]
     pairs = _num_pairs(samples)
 
-    def with_later(total, i):
+    def with_later(
+        total: Float[Array, " n"], i: Int[Array, ""]
+    ) -> tuple[Float[Array, " n"], None]:
         later = (jnp.arange(samples) > i)[None]
         values = distance(vectors - vectors[:, i][:, None])
         return total + jnp.sum(jnp.where(later, values, 0.0), axis=1), None

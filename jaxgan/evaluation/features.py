@@ -59,7 +59,7 @@ def rebatch(images: Iterable[Any], batch_size: int) -> Iterator[Batch]:
     waiting: dict[tuple[int, ...], list[tuple[np.ndarray, np.ndarray]]] = {}
     seen = 0
 
-    def join(parts):
+    def join(parts: list[tuple[np.ndarray, np.ndarray]]) -> Iterator[np.ndarray]:
         return (np.concatenate([part[i] for part in parts]) for i in (0, 1))
 
     for part in images:
@@ -177,7 +177,7 @@ def moments(
     acc = None
     waiting: list[tuple[Array, np.ndarray]] = []
 
-    def joined():
+    def joined() -> tuple[Float[Array, "n d"], Float[np.ndarray, " n"]]:
         features = jnp.concatenate([part for part, _ in waiting])
         weight = np.concatenate([part for _, part in waiting])
         waiting.clear()

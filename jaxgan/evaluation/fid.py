@@ -27,15 +27,21 @@ from jaxgan.evaluation.resize import pil_bicubic, tf1_bilinear, torch_bilinear
 INCEPTION_SIZE = (299, 299)
 
 
-def _tensorflow(images, size):
+def _tensorflow(
+    images: Float[Array, "b h w c"], size: tuple[int, int]
+) -> Float[Array, "b h2 w2 c"]:
     return (tf1_bilinear(images, size) - 128.0) / 128.0
 
 
-def _torch(images, size):
+def _torch(
+    images: Float[Array, "b h w c"], size: tuple[int, int]
+) -> Float[Array, "b h2 w2 c"]:
     return torch_bilinear(images, size) * (2.0 / 255.0) - 1.0
 
 
-def _clean(images, size):
+def _clean(
+    images: Float[Array, "b h w c"], size: tuple[int, int]
+) -> Float[Array, "b h2 w2 c"]:
     return (jnp.clip(pil_bicubic(images, size), 0.0, 255.0) - 128.0) / 128.0
 
 

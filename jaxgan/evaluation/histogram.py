@@ -29,7 +29,9 @@ def empty(channels: int) -> Int[np.ndarray, " k"]:
 
 
 @partial(jax.jit, static_argnames="size")
-def _counts(images, weight, size: int) -> Int[Array, " k"]:
+def _counts(
+    images: AnyImage, weight: Shaped[AnyArray, " b"], size: int
+) -> Int[Array, " k"]:
     bins = BINS[images.shape[-1]]
     found = levels(images)
     cell = jnp.floor(found * (bins / 256.0)).astype(jnp.int32)

@@ -35,7 +35,9 @@ def _kernel(x: Float[Array, "m d"], y: Float[Array, "n d"]) -> Float[Array, "m n
 def _row_sums(x: Float[Array, "m d"], y: Float[Array, "n d"]) -> tuple[Array, ...]:
     """Row sums of k(x, x) and k(y, y) off the diagonal, their diagonals, k(x, y)'s."""
 
-    def within(values):
+    def within(
+        values: Float[Array, "n d"],
+    ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
         kernel = _kernel(values, values)
         diagonal = jnp.diagonal(kernel)
         off = jnp.where(jnp.eye(len(kernel), dtype=bool), 0.0, kernel)

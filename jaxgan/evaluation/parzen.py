@@ -36,7 +36,9 @@ def _log_sum_exp(
 ) -> Float[Array, "s m"]:
     """log sum_i exp(-|x - s_i|^2 / (2 sigma^2)) over all blocks of samples."""
 
-    def add(total, block):
+    def add(
+        total: Float[Array, "s m"], block: tuple[Array, Array]
+    ) -> tuple[Float[Array, "s m"], None]:
         distances = squared_distances(points, block[0])
         exponents = -distances[None] / (2.0 * jnp.square(sigmas)[:, None, None])
         exponents = jnp.where(block[1][None, None] > 0, exponents, -jnp.inf)

@@ -17,7 +17,9 @@ from jaxgan.evaluation.images import AnyImage, level_pair, range_width
 _PIXELS = (1, 2, 3)
 
 
-def _difference(images, targets, value_range: str, quantize: bool):
+def _difference(
+    images: AnyImage, targets: AnyImage, value_range: str, quantize: bool
+) -> Float[Array, "b h w c"]:
     images, targets = level_pair(images, targets, quantize=quantize)
     return (images - targets) * (range_width(value_range) / 255.0)
 

@@ -48,7 +48,12 @@ def tf1_bilinear(
     return _two_taps(_two_taps(images, 1, size[0]), 2, size[1])
 
 
-def _resize(images, size: tuple[int, int], method: str, antialias: bool):
+def _resize(
+    images: Shaped[AnyArray, "b h w c"],
+    size: tuple[int, int],
+    method: str,
+    antialias: bool,
+) -> Float[Array, "b h2 w2 c"]:
     images = jnp.asarray(images, jnp.float32)
     return jax.image.resize(
         images,

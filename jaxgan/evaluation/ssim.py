@@ -54,7 +54,7 @@ def _ssim(
         )
     vertical, horizontal = _window(height), _window(width)
 
-    def blur(values):
+    def blur(values: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
         return jnp.einsum(
             "bhwc,hi,wj->bijc",
             values,

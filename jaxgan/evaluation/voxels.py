@@ -93,7 +93,9 @@ def iou(
 
 
 @partial(jax.jit, static_argnames="threshold")
-def _pairwise(a, b, threshold: float):
+def _pairwise(
+    a: Shaped[AnyArray, "n ..."], b: Shaped[AnyArray, "m ..."], threshold: float
+) -> Float[Array, "n m"]:
     x, y = _flat(a, threshold), _flat(b, threshold)
     intersection = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
     volumes = jnp.sum(x, axis=1)[:, None] + jnp.sum(y, axis=1)[None]

@@ -73,22 +73,43 @@ class Runner:
         scalars = self.arguments.scalars
         return self._call(self._variables, self._frozen, scalars, dict(arrays), stacked)
 
-    def _all(self, variables, frozen, scalars, arrays, keys):
+    def _all(
+        self,
+        variables: Mapping[str, Any],
+        frozen: core.Frozen,
+        scalars: Mapping[str, Any],
+        arrays: Mapping[str, jax.Array],
+        keys: jax.Array,
+    ) -> dict[str, jax.Array]:
         """Every example by itself: its noise does not depend on its place in a batch.
         The compiler makes one batched program of it."""
 
-        def one(arrays, key):
+        def one(arrays: Mapping[str, jax.Array], key: Key) -> dict[str, jax.Array]:
             batch = {name: x[None] for name, x in arrays.items()}
             out = self._run(variables, frozen, scalars, batch, key)
             return {name: x[0] for name, x in out.items()}
 
         return jax.vmap(one)(arrays, keys)
 
-    def _together(self, variables, frozen, scalars, arrays, keys):
+    def _together(
+        self,
+        variables: Mapping[str, Any],
+        frozen: core.Frozen,
+        scalars: Mapping[str, Any],
+        arrays: Mapping[str, jax.Array],
+        keys: jax.Array,
+    ) -> dict[str, jax.Array]:
         """Examples that share statistics."""
         return self._run(variables, frozen, scalars, arrays, keys[0])
 
-    def _run(self, variables, frozen, scalars, arrays, key):
+    def _run(
+        self,
+        variables: Mapping[str, Any],
+        frozen: core.Frozen,
+        scalars: Mapping[str, Any],
+        arrays: Mapping[str, jax.Array],
+        key: Key,
+    ) -> dict[str, jax.Array]:
         inputs = {
             name: _to_network(x, self.mode.inputs[name], self._lab)
             for name, x in arrays.items()

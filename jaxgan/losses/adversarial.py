@@ -15,11 +15,11 @@ from jaxgan.core.types import Logits, Scalar
 from jaxgan.core.update import at_least_float32
 
 
-def _mean(x) -> Scalar:
+def _mean(x: Logits) -> Scalar:
     return jnp.mean(at_least_float32(x))
 
 
-def _mean_square(x) -> Scalar:
+def _mean_square(x: Logits) -> Scalar:
     return _mean(jnp.square(at_least_float32(x)))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxgan.core.types import Image
+from jaxgan.core.types import Image, Key
 from jaxgan.core.update import at_least_float32
 from jaxgan.networks.initializers import Initializer, he_normal, torch_default
 from jaxgan.networks.layers import Conv, leaky_relu
@@ -250,7 +251,9 @@ def icnr_init(
     What leaves the pixel shuffle is then a nearest-neighbour enlargement.
     """
 
-    def sub_pixel_init(key, shape, dtype=jnp.float32) -> Array:
+    def sub_pixel_init(
+        key: Key, shape: Sequence[int], dtype: Any = jnp.float32
+    ) -> Array:
         channels = shape[-1] // (r * r)
         kernel = init(key, (*shape[:-1], channels), dtype)
         if order == "torch":

@@ -106,7 +106,7 @@ def _per_axis(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ..
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _conv_transpose(
-    x, kernel, strides: tuple[int, ...], pads: Pairs, size: tuple[Any, ...]
+    x: Any, kernel: Any, strides: tuple[int, ...], pads: Pairs, size: tuple[Any, ...]
 ) -> jax.Array:
     # The point does not matter to a linear function, and its value is not computed.
     zeros = jnp.zeros((x.shape[0], *size, kernel.shape[-2]), x.dtype)
@@ -114,11 +114,19 @@ def _conv_transpose(
     return transpose(x)[0]
 
 
-def _forward(x, kernel, strides, pads, size):
+def _forward(
+    x: Any, kernel: Any, strides: tuple[int, ...], pads: Pairs, size: tuple[Any, ...]
+) -> tuple[jax.Array, tuple[Any, Any]]:
     return _conv_transpose(x, kernel, strides, pads, size), (x, kernel)
 
 
-def _backward(strides, pads, size, residuals, cotangent):
+def _backward(
+    strides: tuple[int, ...],
+    pads: Pairs,
+    size: tuple[Any, ...],
+    residuals: tuple[Any, Any],
+    cotangent: Any,
+) -> tuple[Any, Any]:
     x, kernel = residuals
     # The loss changes by <x, conv(g, k)>, linear in x and in k: a vjp in k yields the
     # input gradient as its value and, pulled back along x, the kernel gradient.

@@ -85,7 +85,9 @@ def _conv(x: Any, kernel: Any, strides: Any, padding: Pairs) -> Any:
     return _lax_conv(x, kernel, strides, padding, names)
 
 
-def _derivative(strides, padding, primals, tangents):
+def _derivative(
+    strides: Any, padding: Pairs, primals: Any, tangents: Any
+) -> tuple[Any, Any]:
     x, kernel = primals
     x_tangent, kernel_tangent = tangents
     # What is not differentiated is left out: zeros would be convolved.
@@ -109,13 +111,13 @@ def _derivative(strides, padding, primals, tangents):
 _conv.defjvp(_derivative, symbolic_zeros=True)
 
 
-def _to_input(strides, padding, x, kernel):
+def _to_input(strides: Any, padding: Pairs, x: Any, kernel: Any) -> Any:
     """`_conv`, so written that its transpose in `x` is NHWC, HWIO -> NHWC."""
     names = ("NHWC", "HWOI", "NHWC")
     return _lax_conv(x, jnp.swapaxes(kernel, 2, 3), strides, padding, names)
 
 
-def _to_kernel(strides, padding, x, kernel):
+def _to_kernel(strides: Any, padding: Pairs, x: Any, kernel: Any) -> Any:
     """`_conv`, so written that its transpose in `kernel` is NHWC, HWIO -> NHWC."""
     names = ("CHWN", "IHWO", "HWNC")
     x, kernel = jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(kernel, (2, 0, 1, 3))
@@ -123,7 +125,9 @@ def _to_kernel(strides, padding, x, kernel):
     return jnp.transpose(y, (2, 0, 1, 3))
 
 
-def _lax_conv(x, kernel, strides, padding, names):
+def _lax_conv(
+    x: Any, kernel: Any, strides: Any, padding: Pairs, names: tuple[str, str, str]
+) -> Any:
     return lax.conv_general_dilated(
         x, kernel, strides, padding, dimension_numbers=names
     )

@@ -121,7 +121,7 @@ class DCGAN:
         )
 
     def optimizers(self) -> dict[str, Player]:
-        def rate(count, updates: int):
+        def rate(count: Any, updates: int) -> Array:
             """Of a player that makes so many updates a step; constant, then linear."""
             epoch = count // updates // self.epoch_steps
             late = jnp.maximum(epoch - self.constant_steps // self.epoch_steps, 0)

@@ -35,7 +35,8 @@ import optax
 
 from jaxgan import core, losses
 from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, forward
-from jaxgan.core.types import Batch, Image, Key, Latent, Metrics, Scalar
+from jaxgan.core.player import Schedule
+from jaxgan.core.types import Batch, Image, Key, Latent, Metrics, Params, Scalar
 from jaxgan.networks.maxout import (
     ACTIVATIONS,
     CONV_WINDOWS,
@@ -172,13 +173,13 @@ class GAN:
         }
 
     def optimizers(self) -> dict[str, Player]:
-        def rate(count):
+        def rate(count: Any) -> jax.Array:
             # In float32 the power of a number so near 1 would lose the decay.
             decay = jnp.exp(-count * math.log(self.learning_rate_decay))
             decayed = self.learning_rate * decay
             return jnp.maximum(decayed, self.minimum_learning_rate)
 
-        def momentum(count):
+        def momentum(count: Any) -> jax.Array:
             epoch = count // self.epoch_steps
             share = jnp.minimum(epoch / max(self.momentum_epochs - 1, 1), 1.0)
             return self.momentum + share * (self.final_momentum - self.momentum)
@@ -397,18 +398,22 @@ class _MomentumState(NamedTuple):
     count: Any
 
 
-def _momentum_sgd(networks: tuple[str, ...], learning_rate, momentum) -> Player:
+def _momentum_sgd(
+    networks: tuple[str, ...], learning_rate: Schedule, momentum: Schedule
+) -> Player:
     """`v <- momentum * v - rate * gradient; p <- p + v`, both on schedules.
 
     The velocity holds the rates of its own time (Pylearn2's `Momentum`), unlike
     `optax.trace`, whose old gradients take the rate of today.
     """
 
-    def init(params):
+    def init(params: Params) -> tuple[_MomentumState]:
         zeros = jax.tree.map(jnp.zeros_like, params)
         return (_MomentumState(zeros, jnp.zeros((), jnp.int32)),)
 
-    def update(gradients, state, params=None):
+    def update(
+        gradients: Params, state: tuple[_MomentumState], params: Params = None
+    ) -> tuple[Params, tuple[_MomentumState]]:
         velocity, count = state[0]
         keep, rate = momentum(count), learning_rate(count)
         velocity = jax.tree.map(lambda v, g: keep * v - rate * g, velocity, gradients)

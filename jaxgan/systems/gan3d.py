@@ -39,6 +39,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool
 
 from jaxgan import core, losses, ops
 from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, forward
@@ -203,7 +204,7 @@ class GAN3D:
         z = core.draw_latent(self.prior, discriminator_key, shape)
         fresh_z = core.draw_latent(self.prior, generator_key, shape)
 
-        def is_open(accuracy):
+        def is_open(accuracy: Scalar) -> Bool[Array, ""]:
             return accuracy <= self.accuracy_threshold + _ROUNDING
 
         gates: dict[str, Any] = {

@@ -23,7 +23,7 @@ fake that the discriminator sees is normalised with the statistics of the whole 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias, cast
 
@@ -167,7 +167,7 @@ class SRGAN:
         if self.pretrain_schedule == "cosine":
             rate = optax.cosine_decay_schedule(rate, max(self.pretrain_steps, 1))
 
-        def stepwise(count):
+        def stepwise(count: Any) -> Array:
             later = self.learning_rate * self.learning_rate_decay
             return jnp.where(count < self.decay_at, self.learning_rate, later)
 
@@ -324,7 +324,7 @@ class SRGAN:
             terms, {"generator": stats}, {"sr": sr}
         )
 
-    def _update(self, frozen: core.Frozen):
+    def _update(self, frozen: core.Frozen) -> Callable[..., tuple[TrainState, Out]]:
         return partial(
             core.update,
             optimizers=self.optimizers(),

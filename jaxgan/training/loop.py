@@ -267,7 +267,9 @@ class _Trainer:
             self._after(leg, state, step, health, metrics)
         return state
 
-    def _after(self, leg: Leg, state, step: int, health: Any, metrics: Any) -> None:
+    def _after(
+        self, leg: Leg, state: TrainState, step: int, health: Any, metrics: Any
+    ) -> None:
         """Whatever is due after an update."""
         settings, final = self.settings, step == self.total
         ends = step == leg.end

@@ -126,7 +126,9 @@ class Programs:
           So a look at it now and then is enough to name both.
         """
 
-        def update(state, health, frozen, raw):
+        def update(
+            state: TrainState, health: jax.Array, frozen: Frozen, raw: Any
+        ) -> tuple[TrainState, jax.Array, Mapping[str, Any]]:
             data_key, step_key, _ = step_keys(self._seed, state.step)
             batch = task.preprocess(raw, data_key)
             new, metrics = leg.stage.step(state, frozen, batch, step_key)

@@ -133,7 +133,7 @@ class Digits:
     def _hand(self) -> tuple[str, ...]:
         return ("label", "slant", "thickness")
 
-    def _draws(self, indices) -> Draws:
+    def _draws(self, indices: Integer[np.ndarray, " n"]) -> Draws:
         indices = check_indices(indices, self.count)
         return Draws(("digits", self.seed, self.split), indices)
 

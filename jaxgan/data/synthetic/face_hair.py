@@ -3,10 +3,13 @@
 import math
 
 import numpy as np
+from jaxtyping import Float, Integer, Shaped
 
 from jaxgan.data.synthetic.face_parts import DEPTH, SHADE, WIDEST, Head, ellipse
 from jaxgan.data.synthetic.face_person import Person
 from jaxgan.data.synthetic.raster import (
+    Canvas,
+    Level,
     column,
     fill_level,
     hex_colours,
@@ -33,7 +36,12 @@ def hair_colour(hair_class: np.ndarray, age: np.ndarray, who: Person) -> np.ndar
     return (HAIR[hair_class] * (1 - grey) + SILVER * grey).astype(np.float32)
 
 
-def background(canvas, x, y, kind) -> None:
+def background(
+    canvas: Canvas,
+    x: Float[np.ndarray, "1 1 w"],
+    y: Float[np.ndarray, "1 h 1"],
+    kind: Integer[np.ndarray, " n"],
+) -> None:
     """A studio wall, lit from behind the head."""
     away = np.sqrt(x * x * 0.9 + (y + 0.15) ** 2)
     outer = smoothstep(0.25, 1.55, away + 0.18 * (x + y))
@@ -41,7 +49,14 @@ def background(canvas, x, y, kind) -> None:
     paint(canvas, np.broadcast_to(outer, canvas[:, 0].shape), BACKGROUND_OUTER[kind])
 
 
-def body(canvas, x, y, pixel, who: Person, yaw) -> None:
+def body(
+    canvas: Canvas,
+    x: Float[np.ndarray, "1 1 w"],
+    y: Float[np.ndarray, "1 h 1"],
+    pixel: float,
+    who: Person,
+    yaw: Float[np.ndarray, " n"],
+) -> None:
     """Neck and shoulders; they face the camera whatever the head does."""
     lean = 0.05 * np.sin(column(yaw))
     neck_width = (
@@ -66,7 +81,9 @@ def body(canvas, x, y, pixel, who: Person, yaw) -> None:
     tint(canvas, hem * 0.5, [0.6, 0.6, 0.66])
 
 
-def ears(canvas, head: Head, who: Person, shown) -> None:
+def ears(
+    canvas: Canvas, head: Head, who: Person, shown: Shaped[np.ndarray, " n"]
+) -> None:
     """Both ears, each only outwards of where it grows from the head.
 
     Args:
@@ -102,7 +119,13 @@ def ears(canvas, head: Head, who: Person, shown) -> None:
 class Hair:
     """The hair of n heads: a shell around the head, cut off along the hairline."""
 
-    def __init__(self, head: Head, who: Person, yaw, colour):
+    def __init__(
+        self,
+        head: Head,
+        who: Person,
+        yaw: Float[np.ndarray, " n"],
+        colour: Float[np.ndarray, "n 3"],
+    ):
         self.head, self.who, self.colour = head, who, colour
         style = {name: column(value) for name, value in who.hair.items()}
         self.style = style
@@ -117,7 +140,7 @@ class Hair:
         self.level = self.shell.level + style["curl"] * bumps
         self.cover = fill_level(self.level)
 
-    def hairline(self, theta):
+    def hairline(self, theta: Level) -> Level:
         """Lowest row that hair reaches at a longitude."""
         style, who = self.style, self.who
         receding = column(who.receding)
@@ -135,7 +158,7 @@ class Hair:
             np.sin(theta * 23 + style["phase"]) + np.sin(theta * 37 - style["phase"])
         )
 
-    def behind(self, canvas) -> None:
+    def behind(self, canvas: Canvas) -> None:
         """What is seen past the head's contour, and long hair behind the neck."""
         head, style = self.head, self.style
         x, y = head.x, head.y
@@ -155,7 +178,7 @@ class Hair:
         paint(canvas, alpha, dark)
         self._strands(canvas, alpha, 21 * rear, 0.8)
 
-    def before(self, canvas) -> None:
+    def before(self, canvas: Canvas) -> None:
         """The visible side of the shell, over forehead and temples."""
         shell, y = self.shell, self.head.y
         line = self.hairline(shell.theta) - y
@@ -175,7 +198,9 @@ class Hair:
         comb = 0.75 + 0.25 * np.sin(31 * shell.theta + self.style["phase"])
         paint(canvas, 0.34 * shine * comb * alpha, self.colour * 0.35 + 0.65)
 
-    def _strands(self, canvas, alpha, along, strength) -> None:
+    def _strands(
+        self, canvas: Canvas, alpha: Level, along: Level, strength: float
+    ) -> None:
         curl = self.style["curl"] * 40
         wave = along + 1.3 * np.sin(4 * self.head.y + self.style["phase"])
         rings = np.sin(1.5 * wave) * np.sin(29 * self.head.y + 0.5 * wave)
@@ -184,7 +209,13 @@ class Hair:
         tint(canvas, 0.40 * strength * alpha * dark, [0.66, 0.62, 0.64])
 
 
-def beard(canvas, head: Head, who: Person, colour, cover) -> None:
+def beard(
+    canvas: Canvas,
+    head: Head,
+    who: Person,
+    colour: Float[np.ndarray, "n 3"],
+    cover: Level,
+) -> None:
     """Stubble, moustache, goatee or full beard, by the person's kind."""
     if not who.beard.any():
         return
@@ -215,7 +246,9 @@ def beard(canvas, head: Head, who: Person, colour, cover) -> None:
     tint(canvas, 0.16 * alpha * grain, [0.6, 0.6, 0.6])
 
 
-def glasses(canvas, head: Head, who: Person, worn) -> None:
+def glasses(
+    canvas: Canvas, head: Head, who: Person, worn: Shaped[np.ndarray, " n"]
+) -> None:
     """Two rims, a bridge and the arms to the ears; changes a band of rows only."""
     if not worn.any():
         return

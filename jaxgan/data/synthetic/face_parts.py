@@ -9,9 +9,12 @@ behind the contour as they should.
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxgan.data.synthetic.face_person import Person
 from jaxgan.data.synthetic.raster import (
+    Canvas,
+    Level,
     column,
     fill_between,
     fill_level,
@@ -38,11 +41,11 @@ class Head:
 
     def __init__(
         self,
-        x,
-        y,
-        pixel,
+        x: Float[np.ndarray, "1 1 w"],
+        y: Float[np.ndarray, "1 h 1"],
+        pixel: float,
         who: Person,
-        yaw,
+        yaw: Float[np.ndarray, " n"],
         side: Any = 0.0,
         top: Any = 0.0,
         hang: Any = 0.0,
@@ -74,24 +77,26 @@ class Head:
             np.sin(near) + (self.theta - near)
         )
 
-    def half_width_squared(self, y):
+    def half_width_squared(self, y: Level) -> Level:
         above = np.clip((WIDEST - y) / self.crown, 0, None)
         below = np.clip((y - WIDEST) / self.chin, 0, None)
         shape = (1 - above**2.3) * (1 - below**self.jaw) * (1 - self.taper * below)
         return self.width**2 * np.where(below > 1.3, -1, shape)
 
-    def depth(self, y):
+    def depth(self, y: Level) -> Level:
         """Depth of a row over its width: the jaw is shallow, the skull is not."""
         return DEPTH - 0.42 * (1 - self.loose) * smoothstep(-0.10, 0.55, y)
 
-    def middle(self, y):
+    def middle(self, y: Level) -> Level:
         """Depth of a row's centre: the shallow jaw sits at the front of the head."""
         below = np.clip(y - WIDEST, 0, 1)
         jaw = 0.8 * self.width * (DEPTH - self.depth(y))
         jaw = jaw + 0.18 * (1 - self.loose) * below**2
         return 0.06 * np.minimum(y - WIDEST, 0) - 0.03 + jaw
 
-    def project(self, front, y, lift):
+    def project(
+        self, front: Level, y: Level, lift: float | Level
+    ) -> tuple[Level, Level]:
         """Screen x and depth of a surface point given in frontal coordinates."""
         half = np.sqrt(np.maximum(self.half_width_squared(y), 1e-4))
         theta = np.arcsin(np.clip(front / half, -1, 1))
@@ -115,13 +120,15 @@ class Head:
         return slice(*np.searchsorted(self.y[0, :, 0], (top, bottom)))
 
 
-def ellipse(x, y, centre_x, centre_y, radius_x, radius_y):
+def ellipse(
+    x: Level, y: Level, centre_x: Any, centre_y: Any, radius_x: Any, radius_y: Any
+) -> Level:
     """Level of an ellipse; any slope."""
     across, down = (x - centre_x) / radius_x, (y - centre_y) / radius_y
     return 1 - across * across - down * down
 
 
-def skin_and_shade(canvas, head: Head, who: Person) -> np.ndarray:
+def skin_and_shade(canvas: Canvas, head: Head, who: Person) -> Level:
     """Paints the bare head; returns its coverage `[n, h, w]`."""
     alpha = fill_level(head.level)
     paint(canvas, alpha, who.skin)
@@ -137,7 +144,14 @@ def skin_and_shade(canvas, head: Head, who: Person) -> np.ndarray:
     return alpha
 
 
-def cheeks(canvas, head: Head, who: Person, smile, age, cover) -> None:
+def cheeks(
+    canvas: Canvas,
+    head: Head,
+    who: Person,
+    smile: Float[np.ndarray, " n"],
+    age: Float[np.ndarray, " n"],
+    cover: Level,
+) -> None:
     """Blush, freckles and the marks that years leave beside the nose."""
     rows = head.rows(-0.02, 0.50)
     part, canvas, cover = head.band(-0.02, 0.50), canvas[:, :, rows], cover[:, rows]
@@ -165,7 +179,14 @@ def cheeks(canvas, head: Head, who: Person, smile, age, cover) -> None:
     tint(canvas, fold * depth * cover, SHADE)
 
 
-def wrinkles(canvas, head: Head, who: Person, age, smile, cover) -> None:
+def wrinkles(
+    canvas: Canvas,
+    head: Head,
+    who: Person,
+    age: Float[np.ndarray, " n"],
+    smile: Float[np.ndarray, " n"],
+    cover: Level,
+) -> None:
     """Lines of the forehead, between the brows, beside and below the eyes."""
     years = column(smoothstep(36.0, 76.0, age))
     if not years.any():
@@ -198,7 +219,13 @@ def wrinkles(canvas, head: Head, who: Person, age, smile, cover) -> None:
     tint(canvas, 0.8 * np.clip(total, 0, 1) * years * cover, SHADE)
 
 
-def eyes(canvas, head: Head, who: Person, smile, cover) -> None:
+def eyes(
+    canvas: Canvas,
+    head: Head,
+    who: Person,
+    smile: Float[np.ndarray, " n"],
+    cover: Level,
+) -> None:
     """Eyes that look where the head points, lids narrowed by a smile."""
     rows = head.rows(-0.20, 0.20)
     part, canvas, cover = head.band(-0.20, 0.20), canvas[:, :, rows], cover[:, rows]
@@ -239,7 +266,14 @@ def eyes(canvas, head: Head, who: Person, smile, cover) -> None:
         tint(canvas, 0.8 * crease * inside * cover, SHADE)
 
 
-def brows(canvas, head: Head, who: Person, colour, smile, cover) -> None:
+def brows(
+    canvas: Canvas,
+    head: Head,
+    who: Person,
+    colour: Float[np.ndarray, "n 3"],
+    smile: Float[np.ndarray, " n"],
+    cover: Level,
+) -> None:
     rows = head.rows(-0.36, -0.04)
     part, canvas, cover = head.band(-0.36, -0.04), canvas[:, :, rows], cover[:, rows]
     weight = column(who.brow_weight)
@@ -254,7 +288,7 @@ def brows(canvas, head: Head, who: Person, colour, smile, cover) -> None:
         paint(canvas, 0.92 * hairs * cover, colour)
 
 
-def nose(canvas, head: Head, who: Person, cover) -> None:
+def nose(canvas: Canvas, head: Head, who: Person, cover: Level) -> None:
     """A wedge that leaves the face's plane, with wings, nostrils and a shadow."""
     rows = head.rows(-0.12, 0.40)
     canvas, y, x = canvas[:, :, rows], head.y[:, rows], head.x
@@ -306,7 +340,13 @@ def nose(canvas, head: Head, who: Person, cover) -> None:
         tint(canvas, 0.8 * fill_level(hole) * facing, [0.42, 0.25, 0.25])
 
 
-def mouth(canvas, head: Head, who: Person, smile, cover) -> None:
+def mouth(
+    canvas: Canvas,
+    head: Head,
+    who: Person,
+    smile: Float[np.ndarray, " n"],
+    cover: Level,
+) -> None:
     """Lips from a slight frown (smile 0) to an open laugh with teeth (smile 1)."""
     rows = head.rows(0.18, 0.66)
     part, canvas, cover = head.band(0.18, 0.66), canvas[:, :, rows], cover[:, rows]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Integer, UInt8
+from jaxtyping import Float, Integer, UInt8
 
 from jaxgan.core.errors import UserError, one_of
 from jaxgan.data.synthetic import face_hair, face_parts
@@ -104,8 +104,17 @@ def render(
     return images
 
 
-def _draw(who: Person, size, identity, yaw, age, glasses, smile, hair_colour,
-          background):  # fmt: skip
+def _draw(
+    who: Person,
+    size: int,
+    identity: Integer[np.ndarray, " n"],
+    yaw: Float[np.ndarray, " n"],
+    age: Float[np.ndarray, " n"],
+    glasses: Integer[np.ndarray, " n"],
+    smile: Float[np.ndarray, " n"],
+    hair_colour: Integer[np.ndarray, " n"],
+    background: Integer[np.ndarray, " n"],
+) -> UInt8[np.ndarray, "n size size 3"]:
     """From back to front; `identity` has done its work in `who`."""
     x, y = grid(size)
     x, y = x / _ZOOM, (y - _DROP) / _ZOOM

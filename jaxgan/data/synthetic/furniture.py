@@ -36,7 +36,9 @@ class Parts:
         flags = np.zeros((pieces, _MOST), bool)
         return cls(bounds, bounds.copy(), flags, flags.copy())
 
-    def add(self, x, y, z, when: Any = True, circular: Any = False) -> None:
+    def add(
+        self, x: Any, y: Any, z: Any, when: Any = True, circular: Any = False
+    ) -> None:
         """A prism over `x = (low, high)` and so on, numbers or `[m]`."""
         for axis, (low, high) in enumerate((x, y, z)):
             self.low[:, self.used, axis] = low
@@ -46,7 +48,13 @@ class Parts:
         self.used += 1
 
     def legs(
-        self, depth, width, top, thick, when: Any = True, circular: Any = False
+        self,
+        depth: Float[np.ndarray, " m"],
+        width: Float[np.ndarray, " m"],
+        top: Float[np.ndarray, " m"],
+        thick: Float[np.ndarray, " m"],
+        when: Any = True,
+        circular: Any = False,
     ) -> None:
         """Four legs under a rectangle centred on the origin."""
         for x in (-1, 1):
@@ -61,7 +69,7 @@ class Parts:
                 )
 
 
-def _chair(parts: Parts, p) -> None:
+def _chair(parts: Parts, p: Float[np.ndarray, "10 m"]) -> None:
     wide, deep = _between(0.42, 0.56, p[0]), _between(0.42, 0.54, p[1])
     seat, tall = _between(0.38, 0.50, p[2]), _between(0.34, 0.62, p[3])
     slab, leg = _between(0.04, 0.09, p[4]), _between(0.045, 0.075, p[5])
@@ -94,7 +102,7 @@ def _chair(parts: Parts, p) -> None:
         parts.add((deep * 0.30, deep * 0.42), outer, (seat, seat + lift), arms)
 
 
-def _table(parts: Parts, p) -> None:
+def _table(parts: Parts, p: Float[np.ndarray, "10 m"]) -> None:
     wide, deep = _between(0.8, 1.6, p[0]), _between(0.7, 1.0, p[1])
     tall, slab = _between(0.42, 0.78, p[2]), _between(0.04, 0.08, p[3])
     oval, kind = p[4] < 0.35, p[5]
@@ -118,7 +126,7 @@ def _table(parts: Parts, p) -> None:
               (level, level + 0.05), shelf)  # fmt: skip
 
 
-def _bed(parts: Parts, p) -> None:
+def _bed(parts: Parts, p: Float[np.ndarray, "10 m"]) -> None:
     wide, long = _between(1.0, 1.8, p[0]), _between(1.95, 2.15, p[1])
     base, mattress = _between(0.14, 0.30, p[2]), _between(0.16, 0.28, p[3])
     head, foot = _between(0.65, 1.15, p[4]), _between(0.30, 0.75, p[5])
@@ -145,7 +153,7 @@ def _bed(parts: Parts, p) -> None:
               (base + 0.06, top + 0.05), throw)  # fmt: skip
 
 
-def _sofa(parts: Parts, p) -> None:
+def _sofa(parts: Parts, p: Float[np.ndarray, "10 m"]) -> None:
     wide, deep = _between(1.3, 2.2, p[0]), _between(0.80, 0.98, p[1])
     seat, tall = _between(0.36, 0.46, p[2]), _between(0.72, 0.95, p[3])
     arm, arm_tall = _between(0.12, 0.26, p[4]), _between(0.52, 0.68, p[5])
@@ -174,7 +182,7 @@ def _sofa(parts: Parts, p) -> None:
     parts.add(front, (inner / 2 - 0.42, inner / 2 - 0.04), pillow, p[9] < 0.3)
 
 
-def _night_stand(parts: Parts, p) -> None:
+def _night_stand(parts: Parts, p: Float[np.ndarray, "10 m"]) -> None:
     wide, deep = _between(0.42, 0.62, p[0]), _between(0.38, 0.50, p[1])
     tall, leg = _between(0.46, 0.72, p[2]), _between(0.06, 0.22, p[3])
     half, side, wall = deep / 2, wide / 2, 0.05
@@ -203,7 +211,7 @@ def _night_stand(parts: Parts, p) -> None:
     parts.add((-shade, shade), (-shade, shade), (tall + 0.20, tall + 0.42), lamp, True)
 
 
-def _shelf(parts: Parts, p) -> None:
+def _shelf(parts: Parts, p: Float[np.ndarray, "10 m"]) -> None:
     wide, deep = _between(0.7, 1.3, p[0]), _between(0.30, 0.44, p[1])
     tall, board = _between(1.3, 2.0, p[2]), 0.05
     half, side = deep / 2, wide / 2

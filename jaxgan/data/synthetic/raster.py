@@ -6,6 +6,7 @@ level functions `[n, h, w]`, positive inside; their edge is one pixel wide.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -30,7 +31,7 @@ def column(values: ArrayLike) -> np.ndarray:
     return np.asarray(values, np.float32).reshape(-1, 1, 1)
 
 
-def smoothstep(low, high, value) -> np.ndarray:
+def smoothstep(low: Any, high: Any, value: np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, a cubic between."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
@@ -46,7 +47,7 @@ def fill(distance: Level, pixel: float) -> Level:
     return np.clip(distance * np.float32(1 / pixel) + np.float32(0.5), 0, 1)
 
 
-def stroke(distance: Level, half_width, pixel: float) -> Level:
+def stroke(distance: Level, half_width: Any, pixel: float) -> Level:
     """Coverage of a line; one thinner than a pixel fades and keeps its weight.
 
     Args:
@@ -93,7 +94,7 @@ def fill_between(*levels: Level) -> Level:
     return np.maximum(cover, 0, dtype=np.float32)
 
 
-def stroke_level(level: Level, half_width, pixel: float) -> Level:
+def stroke_level(level: Level, half_width: Any, pixel: float) -> Level:
     """Coverage of a line around `level == 0` for a function of any slope."""
     distance = level * (np.float32(pixel) / (steepness(level) + np.float32(1e-6)))
     return stroke(distance, half_width, pixel)
@@ -137,7 +138,7 @@ def hex_colours(*codes: str) -> Float[np.ndarray, "k 3"]:
     )
 
 
-def stripes(phase: Level, rate, pixel) -> Level:
+def stripes(phase: Level, rate: Any, pixel: Any) -> Level:
     """A square wave in [0, 1] of `sin(phase)`; too fine to see, it fades to 0.5.
 
     Args:
@@ -148,7 +149,7 @@ def stripes(phase: Level, rate, pixel) -> Level:
     return np.clip(np.sin(phase) / (rate * pixel) + np.float32(0.5), 0, 1)
 
 
-def hsv_colours(hue, saturation, value) -> Float[np.ndarray, "*n 3"]:
+def hsv_colours(hue: Any, saturation: Any, value: Any) -> Float[np.ndarray, "*n 3"]:
     """RGB of hue (turns), saturation and value, all in [0, 1]."""
     ramp = (np.asarray(hue)[..., None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
     dip = np.clip(np.minimum(ramp, 4 - ramp), 0, 1)

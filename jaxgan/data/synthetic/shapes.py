@@ -12,6 +12,7 @@ flat       another kind of scene, for super-resolution: flat discs, rectangles a
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
@@ -202,7 +203,7 @@ class Shapes:
                 found[name][part] = drawn
         return {name: found[name] for name in wanted}
 
-    def _draws(self, indices) -> Draws:
+    def _draws(self, indices: Integer[np.ndarray, " n"]) -> Draws:
         indices = check_indices(indices, self.count)
         return Draws(("shapes", self.seed, self.split), indices)
 
@@ -221,12 +222,14 @@ class _Scene:
         self.radii, self.angles = factors["shape_size"], factors["angle"]
         self.centres = factors["position"]
 
-    def blank(self, colour) -> np.ndarray:
+    def blank(self, colour: Any) -> np.ndarray:
         canvas = np.empty((len(self.kinds), 3, self.size, self.size), np.float32)
         canvas[:] = np.asarray(colour).reshape(-1, 3, 1, 1)
         return canvas
 
-    def local(self, k: int, shift=(0.0, 0.0)) -> tuple[np.ndarray, np.ndarray]:
+    def local(
+        self, k: int, shift: tuple[float, float] = (0.0, 0.0)
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Pixel centres in shape k's own axes, in units of its radius, y up."""
         x = self.x - column(self.centres[:, k, 0] + shift[0])
         y = self.y - column(self.centres[:, k, 1] + shift[1])
@@ -235,7 +238,9 @@ class _Scene:
         cos, sin = np.cos(turn) / radius, np.sin(turn) / radius
         return x * cos + y * sin, x * sin - y * cos
 
-    def distance(self, k: int, shift=(0.0, 0.0)) -> Float[np.ndarray, "n h w"]:
+    def distance(
+        self, k: int, shift: tuple[float, float] = (0.0, 0.0)
+    ) -> Float[np.ndarray, "n h w"]:
         """To the outline of shape k, positive inside; far outside if it is absent."""
         x, y = self.local(k, shift)
         result = np.full(x.shape, -9, np.float32)
@@ -296,7 +301,12 @@ def _filled(scene: _Scene) -> np.ndarray:
     return to_uint8(canvas)
 
 
-def _pattern(kind, x, y, pixel) -> np.ndarray:
+def _pattern(
+    kind: Integer[np.ndarray, " n"],
+    x: Float[np.ndarray, "n h w"],
+    y: Float[np.ndarray, "n h w"],
+    pixel: Float[np.ndarray, "n 1 1"],
+) -> Float[np.ndarray, "n h w"]:
     """The share of the pale colour, by class, in the shape's own axes."""
     result = np.zeros(x.shape, np.float32)
     for index, name in enumerate(CLASSES):

@@ -77,7 +77,9 @@ def _rays(grid: int, size: int) -> _Rays:
 
 
 @lru_cache(maxsize=128)
-def _floor_points(grid: int, size: int, bottom: int):
+def _floor_points(
+    grid: int, size: int, bottom: int
+) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
     """Where each ray meets the floor: place between columns, and the floor's colour."""
     rays, (towards, _, _) = _rays(grid, size), _axes()
     far = (rays.origin[..., 2] - (2 * bottom / grid - 1)) / towards[2]
@@ -159,7 +161,9 @@ def view(
     return images
 
 
-def _lit(solid: np.ndarray, rays: _Rays, window) -> tuple[np.ndarray, np.ndarray]:
+def _lit(
+    solid: np.ndarray, rays: _Rays, window: tuple[slice, slice]
+) -> tuple[np.ndarray, np.ndarray]:
     """Which rays of a window meet a solid cell, and the light on it, `[rows, cols]`."""
     grid = len(solid)
     flat = np.append(solid.reshape(-1), np.uint8(0))  # past the grid there is nothing

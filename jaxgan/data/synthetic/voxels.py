@@ -208,7 +208,7 @@ class Voxels:
                 )
         return {name: found[name] for name in wanted}
 
-    def _draws(self, indices) -> Draws:
+    def _draws(self, indices: Integer[np.ndarray, " n"]) -> Draws:
         indices = check_indices(indices, self.count)
         return Draws(("voxels", self.seed, self.split), indices)
 

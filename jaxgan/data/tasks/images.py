@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from jaxgan.core.errors import UserError, one_of
+from jaxgan.core.types import Batch, Key
 from jaxgan.data.opening import open_images, whole_field
 from jaxgan.data.options import Options
 from jaxgan.data.plain_reader import check_labels
@@ -105,7 +107,7 @@ def masked(options: Options, split: str, seed: int, *, mask: str = "center") -> 
     plain = images(options, split, seed)
     height, width = options.size
 
-    def transform(raw, key):
+    def transform(raw: Mapping[str, Array], key: Key) -> Batch:
         mask_key, image_key = jax.random.split(key)
         image = plain.transform(raw, image_key)["image"]
         holes = draw_hole_mask(mask, mask_key, image.shape[0], height, width)

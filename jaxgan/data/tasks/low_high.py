@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgan.core.errors import UserError, one_of
+from jaxgan.core.types import Batch, Key
 from jaxgan.data import augment
 from jaxgan.data.opening import open_high
 from jaxgan.data.options import Options
@@ -77,7 +79,7 @@ def low_high(
             options, source, split, field="lr", low_of=(field, scale)
         )
 
-    def transform(raw, key):
+    def transform(raw: Mapping[str, Array], key: Key) -> Batch:
         images = dict(raw)
         if split == "train":
             flip_key, turn_key = jax.random.split(key)

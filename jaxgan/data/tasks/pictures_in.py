@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+from jaxtyping import Array
 
 from jaxgan.core.errors import UserError
+from jaxgan.core.types import Batch, Key
 from jaxgan.data import augment
 from jaxgan.data.options import Options
 from jaxgan.data.pictures import Prepare
@@ -115,7 +117,7 @@ def augmentation(
     training = split == "train"
     low, high = (float(v) for v in options.value_range)
 
-    def apply(raw, key):
+    def apply(raw: Mapping[str, Array], key: Key) -> Batch:
         crop_key, flip_key = jax.random.split(key)
         out = {}
         for name, images in raw.items():

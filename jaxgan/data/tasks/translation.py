@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from jaxgan.core.errors import UserError, one_of
+from jaxgan.core.types import Batch, Key
 from jaxgan.data.opening import open_domains, open_images, open_pairs
 from jaxgan.data.options import Options
 from jaxgan.data.permutation import permute
@@ -68,7 +72,7 @@ def paired(
     apply = augmentation(options, split, palettes)
     swap = direction == "BtoA"
 
-    def transform(raw, key):
+    def transform(raw: Mapping[str, Array], key: Key) -> Batch:
         batch = apply({"a": raw["a"], "b": raw["b"]}, key)
         return {"a": batch["b"], "b": batch["a"]} if swap else batch
 
@@ -131,7 +135,7 @@ def unpaired(
     orders = ("serial", "serial") if serial_batches else ("shuffled", "replacement")
     apply = augmentation(options, split, {"a": palette_a, "b": palette_b})
 
-    def transform(raw, key):
+    def transform(raw: Mapping[str, Array], key: Key) -> Batch:
         keys = jax.random.split(key)
         return {
             **apply({"a": raw["a"]}, keys[0]),
@@ -234,12 +238,12 @@ def _from_single(
     column = picture_column(options, source, split, field=field, channels=channels)
     apply = augmentation(options, split)
 
-    def lightness_and_colour(raw, key):
+    def lightness_and_colour(raw: Mapping[str, Array], key: Key) -> Batch:
         rgb = (apply(raw, key)["image"] + 1) / 2
         a, b = normalize_lab(rgb_to_lab(rgb))
         return {"a": a, "b": b}
 
-    def with_hole(raw, key):
+    def with_hole(raw: Mapping[str, Array], key: Key) -> Batch:
         image = apply(raw, key)["image"]
         height, width = image.shape[1:3]
         top, left = height // 4, width // 4

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from jaxgan.core.errors import UserError
+from jaxgan.core.types import Batch, Key
 from jaxgan.data import augment, voxel_grids
 from jaxgan.data.opening import open_images
 from jaxgan.data.options import Options
@@ -71,7 +75,7 @@ def voxels(
     if min_voxels:
         source = _at_least(source, name, packed, min_voxels)
 
-    def transform(raw, key):
+    def transform(raw: Mapping[str, Array], key: Key) -> Batch:
         grids = raw["voxels"]
         if packed:
             grids = unpack_bits(grids, grid)[..., 0]

@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
 from jaxgan.core.errors import UserError
 from jaxgan.evaluation import (
@@ -202,7 +202,7 @@ def _gaussian(
 
     @jax.jit
     @jax.vmap
-    def draw(index):
+    def draw(index: Int[Array, ""]) -> Float[Array, "h w c"]:
         normal = jax.random.normal(jax.random.fold_in(key, index), mean.shape)
         return jnp.clip(mean + deviation * normal, -1.0, 1.0)
 

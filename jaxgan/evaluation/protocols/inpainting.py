@@ -11,13 +11,13 @@ References:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxgan.core import draw_latent
 from jaxgan.evaluation import image_sets, per_image, psnr
@@ -109,7 +109,7 @@ def _holes(setting: Setting, kind: str) -> Callable[[Any, Any], jax.Array]:
     """`holes(index, images) -> [b, h, w, 1]`; an example's hole is its own."""
     key = jax.random.fold_in(setting.key, _HOLES)
 
-    def draw(index, height, width):
+    def draw(index: Int[Array, ""], height: int, width: int) -> Float[Array, "h w 1"]:
         own = jax.random.fold_in(key, index)
         return masks.draw_hole_mask(kind, own, 1, height, width)[0]
 
@@ -122,12 +122,14 @@ def _sampler(setting: Setting) -> Callable[[Any], jax.Array]:
     system = _system(setting)
     key = jax.random.fold_in(setting.key, _LATENTS)
 
-    def latent(index):
+    def latent(index: Int[Array, ""]) -> Float[Array, " z"]:
         own = jax.random.fold_in(key, index)
         return draw_latent(system.prior, own, (system.z_dim,))
 
     @jax.jit
-    def sample(variables, index):
+    def sample(
+        variables: Mapping[str, Any], index: Int[Array, " b"]
+    ) -> Float[Array, "b h w c"]:
         return system.generate(variables, jax.vmap(latent)(index))
 
     return lambda index: sample(setting.variables, index)

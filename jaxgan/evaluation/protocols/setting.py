@@ -111,10 +111,12 @@ class Setting:
         key = self.key
 
         @functools.cache
-        def of(task: Task):
+        def of(task: Task) -> Callable[..., dict[str, jax.Array]]:
             @jax.jit
             @jax.vmap
-            def prepare(raw, index):
+            def prepare(
+                raw: Mapping[str, jax.Array], index: jax.Array
+            ) -> dict[str, jax.Array]:
                 one = jax.tree.map(lambda x: x[None], raw)
                 batch = task.preprocess(one, jax.random.fold_in(key, index))
                 return jax.tree.map(lambda x: x[0], batch)
@@ -230,17 +232,34 @@ def _compiled(
 ) -> Callable[..., dict[str, jax.Array]]:
     declared = system.inference[mode]
 
-    def chosen(variables, frozen, arrays, key):
+    def chosen(
+        variables: Mapping[str, Any],
+        frozen: Mapping[str, Any],
+        arrays: Mapping[str, jax.Array],
+        key: jax.Array,
+    ) -> dict[str, Any]:
         made = declared.fn(variables, frozen, {**dict(static), **arrays}, key)
         return made if outputs is None else {name: made[name] for name in outputs}
 
     @jax.jit
-    def together(variables, frozen, arrays, key, index):
+    def together(
+        variables: Mapping[str, Any],
+        frozen: Mapping[str, Any],
+        arrays: Mapping[str, jax.Array],
+        key: jax.Array,
+        index: jax.Array,
+    ) -> dict[str, Any]:
         return chosen(variables, frozen, arrays, jax.random.fold_in(key, index[0]))
 
     @jax.jit
-    def apart(variables, frozen, arrays, key, index):
-        def one(arrays, index):
+    def apart(
+        variables: Mapping[str, Any],
+        frozen: Mapping[str, Any],
+        arrays: Mapping[str, jax.Array],
+        key: jax.Array,
+        index: jax.Array,
+    ) -> dict[str, Any]:
+        def one(arrays: Mapping[str, jax.Array], index: jax.Array) -> dict[str, Any]:
             alone = jax.tree.map(lambda x: x[None], arrays)
             own_key = jax.random.fold_in(key, index)
             made = chosen(variables, frozen, alone, own_key)
@@ -258,7 +277,7 @@ def _draw_inputs(mode: Mode, key: jax.Array, index: np.ndarray) -> dict[str, Any
         if isinstance(spec, Latent):
             own = jax.random.fold_in(key, i)
 
-            def latent(n, own=own, spec=spec):
+            def latent(n: Any, own: jax.Array = own, spec: Latent = spec) -> jax.Array:
                 return draw_latent(spec.prior, jax.random.fold_in(own, n), (spec.size,))
 
             inputs[name] = jax.vmap(latent)(index)
