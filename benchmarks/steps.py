@@ -200,7 +200,8 @@ def program(
     if stage is not None:
         where = jax.tree.map(lambda x: x.sharding, arguments.state)
         out = (where, sharding.replicated(mesh))
-        step = jax.jit(stage.step, out_shardings=out, donate_argnums=0)
+        whole = sharding.gathered(stage.step, mesh)
+        step = jax.jit(whole, out_shardings=out, donate_argnums=0)
         return Program(name, step, arguments, True)
     mode = system.inference[name]
     plain = {

@@ -316,7 +316,8 @@ def _compare_devices(name, variant, devices):
 
         where = place(begin(0))
         out = (where, sharding.replicated(mesh))
-        one, eight = jax.jit(stage.step), jax.jit(stage.step, out_shardings=out)
+        one = jax.jit(stage.step)
+        eight = jax.jit(sharding.gathered(stage.step, mesh), out_shardings=out)
         spread = (
             jax.device_put(frozen, place(frozen)),
             jax.device_put(batch, sharding.over_batch(mesh)),

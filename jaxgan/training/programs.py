@@ -126,12 +126,14 @@ class Programs:
           So a look at it now and then is enough to name both.
         """
 
+        step = sharding.gathered(leg.stage.step, self._mesh)
+
         def update(
             state: TrainState, health: jax.Array, frozen: Frozen, raw: Any
         ) -> tuple[TrainState, jax.Array, Mapping[str, Any]]:
             data_key, step_key, _ = step_keys(self._seed, state.step)
             batch = task.preprocess(raw, data_key)
-            new, metrics = leg.stage.step(state, frozen, batch, step_key)
+            new, metrics = step(state, frozen, batch, step_key)
             bad = [~jnp.all(jnp.isfinite(metrics[n])) for n in terms(metrics)]
             bad = jnp.stack(bad) if bad else jnp.zeros((1,), bool)
             now = jnp.stack([state.step + 1, jnp.argmax(bad).astype(jnp.int32)])
