@@ -389,18 +389,26 @@ def test_bfloat16_is_for_convolutions_and_products_alone(name, variant):
 def test_in_bfloat16_modes_return_float32(name, variant):
     system = cases.build(name, variant, dtype="bfloat16")
     size = cases.batch_size(name, variant)
+    if system.stages:
+        state, frozen, *_ = steps.shapes(system, system.stages[0].name, size)
+    else:
+        image = jnp.zeros((size, system.image_size, system.image_size, 3))
+        frozen = {}
+        state = jax.eval_shape(system.init, jax.random.key(0), {"image": image}, frozen)
     for mode_name, mode in system.inference.items():
-        given = jax.eval_shape(lambda m=mode_name: steps.mode_start(system, m, size))
-        static = {
-            field: _example(spec, None)
-            for field, spec in mode.inputs.items()
-            if isinstance(spec, core.Int | core.Choice)
-        }
+        arrays, static = {}, {}
+        for field, spec in mode.inputs.items():
+            fixed = isinstance(spec, core.Int | core.Choice)
+            kind = static if fixed else arrays
+            kind[field] = _example(spec, jax.random.key(0))
         out = jax.eval_shape(
             lambda v, f, a, k, mode=mode, static=static: mode.fn(v, f, a | static, k),
-            *given,
+            {name: state.variables()[name] for name in mode.networks},
+            frozen,
+            arrays,
+            jax.random.key(0),
         )
-        assert _floats((given.state, out)) == {"float32"}, mode_name
+        assert _floats((state, out)) == {"float32"}, mode_name
 
 
 def _floats(tree) -> set[str]:
