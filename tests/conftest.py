@@ -38,10 +38,8 @@ def real_data() -> pathlib.Path:
 def pytest_collection_modifyitems(items):
     """The contract's tests of one case follow one another: they share its compiled
     steps, and a worker of pytest-xdist is given what stands together."""
-    contract = [i for i, item in enumerate(items) if "test_contract" in item.nodeid]
-    case = {i: items[i].name.partition("[")[2] for i in contract}
-    order = sorted(contract, key=lambda i: list(case.values()).index(case[i]))
-    items[:] = [
-        items[order[contract.index(i)]] if i in case else item
-        for i, item in enumerate(items)
-    ]
+    contract = [item for item in items if "test_contract" in item.nodeid]
+    cases = {item: item.name.partition("[")[2] for item in contract}
+    first = {case: i for i, case in enumerate(dict.fromkeys(cases.values()))}
+    ordered = iter(sorted(contract, key=lambda item: first[cases[item]]))
+    items[:] = [next(ordered) if item in cases else item for item in items]

@@ -84,7 +84,7 @@ def open_files(
     every = _open_folder(rest) if scheme == "folder" else _open_zip(rest)
     wanted = tuple(n for n in every.names if _suffix(n) in suffixes)
     files = dataclasses.replace(every, names=tuple(_without_sheets(every, wanted)))
-    foreign = [n for n in every.names if _suffix(n) in FOREIGN and n not in wanted]
+    foreign = [n for n in every.names if _suffix(n) in FOREIGN]
     if not files.names:
         such = f", not for files such as {foreign[0]}" if foreign else ""
         raise UserError(

@@ -93,8 +93,6 @@ class Options:
                 f"data.threads is {self.threads}: a number of threads, or 0 for as "
                 "many as there are cores"
             )
-        if self.channels not in (None, 1, 3):
-            raise UserError(f"data.channels is {self.channels}: choose 1 or 3")
         low, high = self.value_range if len(self.value_range) == 2 else (0, 0)
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise UserError(
