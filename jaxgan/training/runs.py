@@ -58,12 +58,13 @@ def opened(workdir: epath.PathLike, config: Mapping[str, Any]) -> Iterator[epath
 
         def claim() -> None:
             nonlocal new
-            new = _make(path)
-            if not is_remote(path):
-                stack.enter_context(_locked(path))
-            _check_same_run(path, config)
+            with _reaching(path):
+                new = _make(path)
+                if not is_remote(path):
+                    stack.enter_context(_locked(path))
+                _check_same_run(path, config)
 
-        _on_first_process(claim, is_remote(path))
+        _on_first_process(claim)
         try:
             yield path
         except BaseException:
@@ -147,12 +148,8 @@ def read_config(workdir: epath.PathLike) -> dict[str, Any]:
       UserError: if the directory is not a run's.
     """
     path = epath.Path(workdir).expanduser() / "config.json"
-    try:
+    with _reaching(path):
         there = path.exists()
-    except Exception as error:
-        if not is_remote(path):
-            raise
-        raise _unreachable(error) from error
     if not there:
         raise UserError(
             f"{workdir} is not a run directory (it has no config.json): give the "
@@ -407,16 +404,24 @@ def _check_same_run(path: epath.Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def _unreachable(error: Exception) -> UserError:
+@contextlib.contextmanager
+def _reaching(path: epath.Path) -> Iterator[None]:
     """Packages for buckets raise what they please where they are not let in."""
-    words = " ".join(str(error).split())[:200]
-    return UserError(
-        f"cannot open the run's directory: {words or type(error).__name__}; buckets "
-        "need their package (gs://: pip install 'jaxgan[gcs]') and credentials"
-    )
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if not is_remote(path):
+            raise
+        words = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(
+            f"cannot open the run's directory: {words}; buckets need their package "
+            "(gs://: pip install 'jaxgan[gcs]') and credentials"
+        ) from error
 
 
-def _on_first_process(action: Callable[[], None], remote: bool) -> None:
+def _on_first_process(action: Callable[[], None]) -> None:
     """Runs `action` on one process; its mistake ends all of them."""
     problem: UserError | None = None
     if jax.process_index() == 0:
@@ -424,10 +429,8 @@ def _on_first_process(action: Callable[[], None], remote: bool) -> None:
             action()
         except UserError as error:
             problem = error
-        except Exception as error:  # or the other processes would wait for ever
-            if not remote and not isinstance(error, OSError):
-                raise
-            problem = _unreachable(error)
+        except OSError as error:  # or the other processes would wait for ever
+            problem = UserError(f"cannot open the run's directory: {error}")
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 
