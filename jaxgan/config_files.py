@@ -97,6 +97,8 @@ def describe(spec: str) -> str:
     needs = configs.build_system(config).pretrained().values()
     unset |= {f"pretrained.{need.network}": None for need in needs}
     unset |= {f"data.{f.name}": f.default for f in dataclasses.fields(Options)}
+    own = _own_keys(config["data"]).items()
+    unset |= {f"data.{name}": p.default for name, p in own if p.default is not p.empty}
     unset |= {
         f"evaluation.{f.name}": f.default
         for f in dataclasses.fields(evaluation_options.Options)
@@ -263,13 +265,15 @@ def _data_keys(data: dict[str, Any]) -> dict[str, Any]:
     """What the section `data` of a task may hold, with types."""
     if data.get("task") not in TASKS:
         return {}
-    keys = typing.get_type_hints(Options)
-    build = TASKS[data["task"]]
-    hints = typing.get_type_hints(build)
-    for name, parameter in inspect.signature(build).parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY:
-            keys[name] = hints[name]
-    return keys
+    hints = typing.get_type_hints(TASKS[data["task"]])
+    own = {name: hints[name] for name in _own_keys(data)}
+    return typing.get_type_hints(Options) | own
+
+
+def _own_keys(data: dict[str, Any]) -> dict[str, inspect.Parameter]:
+    """The keys that the task of a section `data` adds to those of every task."""
+    parameters = inspect.signature(TASKS[data["task"]]).parameters
+    return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
 def _kind(hint: Any) -> type:

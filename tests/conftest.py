@@ -27,6 +27,13 @@ def key():
     return jax.random.key(0)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_compiled_programs():
+    """A process that keeps every module's programs and traces slows to half its speed."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def real_data() -> pathlib.Path:
     """The folder of small real data sets; tests that need it skip without it."""
