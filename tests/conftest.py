@@ -29,7 +29,7 @@ def key():
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_compiled_programs():
-    """A process that keeps every module's programs and traces slows to half its speed."""
+    """A process that keeps the programs of all modules slows to half its speed."""
     yield
     jax.clear_caches()
 

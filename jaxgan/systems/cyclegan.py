@@ -38,7 +38,7 @@ from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, 
 from jaxgan.core.types import Batch, Image, Key, Metrics, Scalar
 from jaxgan.networks.patchgan import translation_discriminator
 from jaxgan.networks.resnet import ResNetGenerator
-from jaxgan.networks.sizes import check_translation_size
+from jaxgan.networks.sizes import check_translation_size, sides
 from jaxgan.networks.unet import UNet, depth_of
 
 
@@ -46,7 +46,7 @@ from jaxgan.networks.unet import UNet, depth_of
 class CycleGAN:
     """Hyper-parameters (defaults: the PyTorch code at 256 px) and the procedure."""
 
-    image_size: int = 256
+    image_size: int | tuple[int, int] = 256  # a side, or height and width
     channels: int = 3
     generator: str = "resnet"  # or "unet"
     num_blocks: int = 9  # residual blocks: 9 from 256 px on, 6 at 128 px
@@ -108,7 +108,7 @@ class CycleGAN:
     @property
     def depth(self) -> int:
         """How often the U-Net halves the image."""
-        return depth_of(self.image_size, self.num_downs)
+        return depth_of(min(sides(self.image_size)), self.num_downs)
 
     def networks(self) -> dict[str, nn.Module]:
         shared = {
@@ -174,7 +174,7 @@ class CycleGAN:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        image = ArraySpec((self.image_size, self.image_size, self.channels))
+        image = ArraySpec((*sides(self.image_size), self.channels))
         return (
             Stage(
                 "cyclegan",

@@ -38,7 +38,7 @@ from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, 
 from jaxgan.core.types import Batch, Image, Key, Metrics, Params, Scalar
 from jaxgan.networks.patchgan import translation_discriminator
 from jaxgan.networks.resnet import ResNetGenerator
-from jaxgan.networks.sizes import check_translation_size
+from jaxgan.networks.sizes import check_translation_size, sides
 from jaxgan.networks.unet import UNet, depth_of
 from jaxgan.ops.color import picture_of_lab
 
@@ -56,7 +56,7 @@ SAMPLING = {  # name: (statistics of the image itself, dropout)
 class Pix2Pix:
     """Hyper-parameters (defaults: facades in the PyTorch code) and the procedure."""
 
-    image_size: int = 256
+    image_size: int | tuple[int, int] = 256  # a side, or height and width
     in_channels: int = 3
     out_channels: int = 3
     generator: str = "unet"  # one of GENERATORS
@@ -122,7 +122,7 @@ class Pix2Pix:
     @property
     def depth(self) -> int:
         """How often the U-Net halves the image."""
-        return depth_of(self.image_size, self.num_downs)
+        return depth_of(min(sides(self.image_size)), self.num_downs)
 
     def networks(self) -> dict[str, nn.Module]:
         dropout = self.dropout_layers
@@ -185,7 +185,7 @@ class Pix2Pix:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        size = self.image_size
+        size = sides(self.image_size)
         players = ("discriminator", "generator") if self.lambda_gan else ("generator",)
         return (
             Stage(
@@ -193,8 +193,8 @@ class Pix2Pix:
                 self.step,
                 num_steps=self.constant_steps + self.decay_steps,
                 batch_spec={
-                    "a": ArraySpec((size, size, self.in_channels)),
-                    "b": ArraySpec((size, size, self.out_channels)),
+                    "a": ArraySpec((*size, self.in_channels)),
+                    "b": ArraySpec((*size, self.out_channels)),
                 },
                 players=players,
             ),

@@ -64,7 +64,8 @@ class Programs:
         """Places the frozen networks; nothing is compiled yet."""
         self._system, self._seed, self._mesh = system, seed, mesh
         self.frozen = jax.device_put(frozen, sharding.shardings(mesh, frozen))
-        self._draw = jax.jit(system.sample_grid)
+        self._column_names: list[str] = []  # compiled code would return them sorted
+        self._draw = jax.jit(self._columns)
 
     def initial(self, task: Any, raw: Any) -> TrainState:
         """The state before the first update, made where it will lie.
@@ -156,12 +157,20 @@ class Programs:
         return jax.jit(task.preprocess)(raw, key), key
 
     def sample(self, state: TrainState, batch: Any, key: Key) -> dict[str, np.ndarray]:
-        """The columns of a sample grid."""
-        return jax.device_get(self._draw(*self.local(state), batch, key))
+        """The columns of a sample grid, in the system's order."""
+        columns = jax.device_get(self._draw(*self.local(state), batch, key))
+        return dict(zip(self._column_names, columns, strict=True))
 
     def local(self, state: TrainState) -> tuple[dict[str, Any], Frozen]:
         """The variables that inference uses, and `frozen`, on one own device."""
         return sharding.on_this_process((state.variables(), self.frozen), self._mesh)
+
+    def _columns(
+        self, variables: dict[str, Any], frozen: Frozen, batch: Any, key: Key
+    ) -> list[jax.Array]:
+        columns = self._system.sample_grid(variables, frozen, batch, key)
+        self._column_names[:] = columns
+        return list(columns.values())
 
     def _initialize(self, task: Any) -> Callable[..., TrainState]:
         def initialize(frozen: Frozen, raw: Any) -> TrainState:
