@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -32,7 +33,7 @@ def find(
         `archive.zip!/folder`.
       suffixes: those that are wanted.
       flag: for messages.
-      leave_out: a folder of results that may lie inside.
+      leave_out: a folder of results that may lie inside; resolved.
       what: they are, for messages.
 
     Raises:
@@ -53,7 +54,7 @@ def find(
         return Files(path, (root.name,), lambda _: root.read_bytes())
     files = dataclasses.replace(open_files("folder", path, suffixes, what), name=path)
     root = root.resolve()
-    if leave_out is not None and leave_out != root:
+    if leave_out is not None and not root.is_relative_to(leave_out):
         folders = {(root / name).parent for name in files.names}
         inner = {f for f in folders if f.resolve().is_relative_to(leave_out)}
         names = tuple(n for n in files.names if (root / n).parent not in inner)
@@ -64,10 +65,10 @@ def find(
 
 
 def _require(path: Path, flag: str) -> None:
-    if path.exists():
+    if os.path.exists(path):  # `Path.exists` raises where a name is too long for one
         return
     near = ""
-    if path.parent.is_dir():
+    if os.path.isdir(path.parent):
         near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()])
     raise UserError(f"--{flag}={path}: there is no such file or folder{near}")
 

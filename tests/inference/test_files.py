@@ -48,6 +48,11 @@ def test_results_of_an_earlier_command_are_no_input(photos):
     assert "out/a.png" not in found.names and "a.png" in found.names
 
 
+def test_an_output_around_the_input_leaves_nothing_out(photos):
+    found = files.find(str(photos), SUFFIXES, "input", leave_out=photos.parent)
+    assert "a.png" in found.names and "below/grey.png" in found.names
+
+
 def test_results_behind_a_link_are_no_input(photos, tmp_path):
     out = tmp_path / "results"
     (out / "below").mkdir(parents=True)
