@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -15,6 +16,7 @@ from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.data.files import Files, open_files
 from jaxgan.data.pictures import Unusable
 
+MAX_PIXELS = 2**30  # of a picture; Pillow warns above it and refuses twice as many
 _ORIENTATION = 0x0112  # the EXIF tag
 _LYING = (5, 6, 7, 8)
 
@@ -90,6 +92,17 @@ def stems(names: Sequence[str]) -> list[str]:
 
 def _inside(path: PurePosixPath) -> PurePosixPath:
     return PurePosixPath(*(part for part in path.parts if part not in ("..", "/")))
+
+
+@contextlib.contextmanager
+def large_pictures() -> Iterator[None]:
+    """Reads pictures that Pillow would refuse from strangers: these are the user's."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def extent(data: bytes) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import jax
 from tqdm import tqdm
 
 from jaxgan import core
-from jaxgan.inference import arguments, contact_sheet, inputs, running
+from jaxgan.inference import arguments, contact_sheet, files, inputs, running
 from jaxgan.inference.examples import plan
 from jaxgan.inference.results import Results
 
@@ -159,22 +159,23 @@ def run(
         max_shapes=max_shapes,
     )
     quiet = not sys.stderr.isatty()
-    for result in tqdm(made, total=len(task.examples), unit="", disable=quiet):
-        name = result.example.name
-        task.results.add(result.number, name, result.outputs)
-        while told:
-            task.say(told.pop(0))
-        if result.number < contact_sheet.LIMIT:
-            cards.append(
-                contact_sheet.card(
-                    result.number,
-                    name,
-                    task.name,
-                    task.mode,
-                    result.inputs,
-                    result.outputs,
+    with files.large_pictures():
+        for result in tqdm(made, total=len(task.examples), unit="", disable=quiet):
+            name = result.example.name
+            task.results.add(result.number, name, result.outputs)
+            while told:
+                task.say(told.pop(0))
+            if result.number < contact_sheet.LIMIT:
+                cards.append(
+                    contact_sheet.card(
+                        result.number,
+                        name,
+                        task.name,
+                        task.mode,
+                        result.inputs,
+                        result.outputs,
+                    )
                 )
-            )
     summaries = task.results.finish()
     sheet = contact_sheet.draw(cards)
     if sheet is not None:

@@ -11,6 +11,8 @@ from PIL import Image
 
 from jaxgan import command, core, export, generate, mode_flags, systems
 from jaxgan.core.errors import UserError
+from jaxgan.inference import generate as inference
+from tests.inference import toys
 from tests.inference.conftest import gradient
 
 
@@ -227,6 +229,19 @@ def test_end_to_end_without_tensorflow(pix2pix_run, photos, tmp_path):
     assert ended.stdout.splitlines()[0].startswith("3 results, 2 skipped: ")
     warnings = ended.stderr.strip().splitlines()
     assert len(warnings) == 2 and warnings[0].startswith("WARNING: empty.png: not an ")
+
+
+def test_the_users_own_pictures_may_be_large(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 600)  # refused above twice as many
+    mode, given = toys.masked(), {"input": str(photos), "hole": str(photos / "a.png")}
+    Image.fromarray(np.eye(40, dtype=np.uint8) * 255).save(photos / "a.png")
+    for _ in range(2):  # the second replaces results as large
+        task = inference.prepare(
+            "toy", mode, given, output=str(tmp_path / "out"), say=print
+        )
+        done = inference.run(task, {}, {})
+        assert done.count == 3
+    assert Image.MAX_IMAGE_PIXELS == 600
 
 
 def test_exit_1_if_nothing_could_be_read(pix2pix_run, photos, tmp_path, capsys):

@@ -249,6 +249,23 @@ def test_inputs_stand_beside_outputs():
     assert np.flatnonzero(is_black).max() < np.flatnonzero(is_red).min()
 
 
+def test_cards_hold_what_is_shown_alone():
+    mode = declared(picture=core.Image(3), path=core.Set(core.Image(3)))
+    outputs = {
+        "picture": gradient(600, 300),
+        "path": np.stack([gradient(400, 500)] * 3),
+    }
+    (made,) = cards(1, mode, {}, outputs)
+    picture, path = (cell.picture for cell in made.cells)
+    assert picture.shape == (256, 128, 3) and path.shape[1] == 3 * 256
+    whole = [
+        contact_sheet.Cell("picture", outputs["picture"]),
+        contact_sheet.Cell("path", results.strip(outputs["path"]), 3),
+    ]
+    wanted = contact_sheet.draw([made._replace(cells=whole)])
+    np.testing.assert_array_equal(contact_sheet.draw([made]), wanted)
+
+
 def test_many_results_of_noise_stand_in_a_square():
     mode = declared(image=core.Image(3))
     sheet = contact_sheet.draw(cards(16, mode, {}, {"image": PICTURE}))
