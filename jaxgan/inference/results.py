@@ -8,6 +8,7 @@ import io
 import math
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -66,7 +67,7 @@ class Results:
         require_folder(self.folder)
         self.sheet_name, self.values_name = SHEET, VALUES
         self._values: list[tuple[int, str, dict[str, np.ndarray]]] = []
-        self.count = 0
+        self._lock, self.count = threading.Lock(), 0
 
     def paths(self, name: str) -> dict[str, str]:
         """The files of one example.
@@ -136,7 +137,7 @@ class Results:
         return found
 
     def add(self, number: int, name: str, outputs: Mapping[str, np.ndarray]) -> None:
-        """Writes one example's results.
+        """Writes one example's results; several threads may do so.
 
         Args:
           number: its place, for the rows of numbers.
@@ -159,9 +160,10 @@ class Results:
             with self._file(paths[self._mesh]) as path:
                 self._write_mesh(path, _as_declared(outputs, self._mode))
                 marks.add(path)
-        if values:
-            self._values.append((number, name, values))
-        self.count += 1
+        with self._lock:
+            if values:
+                self._values.append((number, name, values))
+            self.count += 1
 
     def sheet(self, image: Image.Image) -> None:
         """Writes the picture of all results, which no command takes for an example."""

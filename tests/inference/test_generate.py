@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from jaxgan import command, core, export, generate, mode_flags, systems
 from jaxgan.core.errors import UserError
 from jaxgan.inference import generate as inference
+from jaxgan.inference.results import Results
 from tests.inference import toys
 from tests.inference.conftest import gradient
 
@@ -242,6 +244,33 @@ def test_the_users_own_pictures_may_be_large(photos, tmp_path, monkeypatch):
         done = inference.run(task, {}, {})
         assert done.count == 3
     assert Image.MAX_IMAGE_PIXELS == 600
+
+
+def test_results_are_written_side_by_side(photos, tmp_path, monkeypatch):
+    given, both = {"input": str(photos / "below")}, threading.Barrier(2, timeout=30)
+    (photos / "below" / "more.png").write_bytes((photos / "a.png").read_bytes())
+    add = Results.add
+
+    def slow(*arguments):
+        both.wait()  # one after the other they would never meet
+        add(*arguments)
+
+    def run():
+        task = inference.prepare(
+            "toy", toys.enlarge(), given, output=str(tmp_path / "out"), say=print
+        )
+        return inference.run(task, {}, {})
+
+    monkeypatch.setattr(Results, "add", slow)
+    assert run().count == 2
+    assert picture(tmp_path / "out" / "more.png").shape == (40, 50, 3)
+
+    def full(*_):
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(Results, "add", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        run()
 
 
 def test_exit_1_if_nothing_could_be_read(pix2pix_run, photos, tmp_path, capsys):
