@@ -51,7 +51,7 @@ class Exported:
     outputs: dict[str, tuple[Size, ...]]
     least: dict[str, int]
     platforms: tuple[str, ...]
-    live: Callable[[Mapping[str, np.ndarray], jax.Device | None], dict[str, jax.Array]]
+    live: Callable[[Mapping[str, np.ndarray], Any], dict[str, jax.Array]]
 
 
 def build(
@@ -131,9 +131,7 @@ def _build(
     outputs = jax.tree.unflatten(exported.out_tree, exported.out_avals)
     compiled = jax.jit(apply)
 
-    def live(
-        inputs: Mapping[str, np.ndarray], device: jax.Device | None
-    ) -> dict[str, jax.Array]:
+    def live(inputs: Mapping[str, np.ndarray], device: Any) -> dict[str, jax.Array]:
         there = tree if device is None else jax.device_put(tree, device)
         return compiled(*there, dict(inputs))
 

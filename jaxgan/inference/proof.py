@@ -164,7 +164,7 @@ def examples(exported: Exported, seed: int = 0) -> dict[str, np.ndarray]:
     return found
 
 
-def _place(platforms: Sequence[str]) -> jax.Device | None:
+def _place(platforms: Sequence[str]) -> Any:
     """Where a fresh process can try a program: None is here, else it is a CPU.
 
     Raises:

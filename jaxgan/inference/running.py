@@ -239,14 +239,16 @@ def _groups(
                     f"{count}, by at most {sizes.GROWTHS[-1] - 1:.0%}, for a program "
                     "each; --max_shapes allows more"
                 )
+
+    def pad(field: str, shape: Shape) -> Shape:
+        if field not in merged:
+            return shape
+        *lead, height, width, channels = shape
+        return (*lead, *merged[field][height, width], channels)
+
     groups: dict[Padded, list[tuple[int, Example]]] = {}
     for number, found in shapes.items():
-        padded = tuple(
-            (field, (*shape[:-3], *merged[field][shape[-3:-1]], shape[-1]))
-            if field in merged
-            else (field, shape)
-            for field, shape in found.items()
-        )
+        padded = tuple((field, pad(field, shape)) for field, shape in found.items())
         groups.setdefault(padded, []).append((number, examples[number]))
     return groups
 
