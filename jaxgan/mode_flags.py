@@ -198,7 +198,10 @@ def describe_input(declared: Input) -> str:
         case core.Voxels():
             text = f"shapes of {item.resolution}^3: .npz, .npy, .binvox or meshes, z up"
         case core.Latent():
-            text = f".npy or .npz of {item.size} numbers each; drawn if left out"
+            text = (
+                f"{item.size} numbers with commas, or .npy or .npz of so many each; "
+                "drawn if left out"
+            )
         case core.Labels():
             text = f"class numbers, 0 to {item.count - 1}, with commas"
         case core.Values():

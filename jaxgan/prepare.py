@@ -17,6 +17,7 @@ other folder is their label: chair/30/test/a.mat is a test shape of label `chair
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import sys
@@ -68,23 +69,40 @@ def main(argv: Sequence[str]) -> None:
         if not FLAGS.output or not FLAGS.output.endswith(".npz"):
             raise UserError(f"{FLAGS.source}: name the file to write, --output=x.npz")
         files = open_files(scheme, rest, (*grids.SUFFIXES, ".mat"), "shapes")
+        if scheme == "folder":
+            files = _without(files, Path(rest).expanduser(), Path(FLAGS.output))
         print(_pack(files, FLAGS.output, FLAGS.resolution))
     else:
         raise UserError(f"{FLAGS.source}: it needs no preparation")
 
 
+def _without(files: Files, folder: Path, output: Path) -> Files:
+    """Leaves out what an earlier command wrote."""
+    written = output.resolve()
+    names = tuple(n for n in files.names if (folder / n).resolve() != written)
+    if not names:
+        raise UserError(f"{files.name}: there is nothing in it but --output={output}")
+    return dataclasses.replace(files, names=names)
+
+
 def _pack(files: Files, output: str, resolution: int) -> str:
     """Writes all grids of the files, packed, with what their paths say of them."""
     require_file(Path(output))
-    found, names, skipped = [], [], []
+    packed, names, skipped = [], [], []
+    shapes: set[tuple[int, ...]] = set()
     for name in files.names:
         try:
-            for grid in _read(files.read(name), name, resolution):
-                found.append(grid.astype(bool))
-                names.append(name)
+            read = _read(files.read(name), name, resolution)
         except Unusable as why:
             skipped.append(f"{name}: {why}")
-    shapes = {grid.shape for grid in found}
+            continue
+        except OSError as why:
+            skipped.append(f"{name}: {why.strerror or why}")
+            continue
+        for grid in read:
+            packed.append(np.packbits(grid.astype(bool)))
+            names.append(name)
+            shapes.add(grid.shape)
     if not shapes:
         raise UserError(
             f"{files.name}: none of its {len(skipped)} files can be read, such as "
@@ -103,13 +121,13 @@ def _pack(files: Files, output: str, resolution: int) -> str:
     with disk(Path(output)), whole(Path(output)) as partial, open(partial, "wb") as out:
         np.savez_compressed(
             out,
-            packed=np.packbits(np.stack(found).reshape(len(found), -1), axis=1),
+            packed=np.stack(packed),
             shape=np.array(shapes.pop()),
             label=label.astype(np.int32),
             classes=classes,
             **more,
         )
-    counts = f"{len(found)} shapes in {len(classes)} classes, {len(skipped)} skipped"
+    counts = f"{len(names)} shapes in {len(classes)} classes, {len(skipped)} skipped"
     if "split" in more:
         splits, sizes = np.unique(more["split"], return_counts=True)
         parts = zip(splits, sizes, strict=True)

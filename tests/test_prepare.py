@@ -1,5 +1,7 @@
 """`jaxgan prepare`: shapes become one file of packed grids."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,35 @@ def test_folder_of_shapes_becomes_a_source_of_voxels(shapes, tmp_path, capsys):
     assert (unpacked == grids).all()
     desks = make_task({**data, "where": {"label": "desk"}})
     assert desks.num_examples == 1
+
+
+def test_its_own_output_is_no_source(shapes, capsys, monkeypatch):
+    root, _ = shapes
+    monkeypatch.chdir(root)
+    for output in (f"{root}/all.npz", "all.npz", "desk/../all.npz"):
+        run(f"--source=folder:{root}", f"--output={output}")
+        assert "all.npz: 4 shapes in 2 classes" in capsys.readouterr().out
+    (root / "alone").mkdir()
+    np.save(root / "alone" / "a.npy", np.ones((6, 6, 6), np.uint8))
+    run("--source=folder:alone", "--output=alone/out.npz")
+    (root / "alone" / "a.npy").unlink()
+    with pytest.raises(UserError, match="nothing in it but --output=alone/out.npz"):
+        run("--source=folder:alone", "--output=alone/out.npz")
+
+
+def test_a_damaged_member_of_an_archive_is_skipped(shapes, tmp_path, capsys):
+    root, _ = shapes
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.write(root / "chair" / "a.npy", "a.npy")
+        archive.write(root / "chair" / "b.npz", "b.npz")
+        start = archive.getinfo("a.npy").header_offset
+    with (tmp_path / "all.zip").open("r+b") as file:
+        file.seek(start + 100)  # within the array
+        file.write(b"\xff" * 8)
+    run(f"--source=zip:{tmp_path}/all.zip", f"--output={tmp_path}/out.npz")
+    said = capsys.readouterr()
+    assert "2 shapes in 1 classes, 1 skipped" in said.out
+    assert "skipped a.npy: Bad CRC" in said.err
 
 
 @pytest.fixture

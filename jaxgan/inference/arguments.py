@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -165,8 +166,8 @@ def _masks(
     field: str, sources: Mapping[str, inputs.Source], text: str, reader: Reader
 ) -> inputs.Source:
     of = next(s for s in sources.values() if isinstance(s, inputs.Pictures))
-    if Path(text).exists() or text not in ops.HOLE_MASKS:
-        if not Path(text.partition("!/")[0]).exists():
+    if os.path.exists(text) or text not in ops.HOLE_MASKS:
+        if not os.path.exists(text.partition("!/")[0]):
             core.one_of(text, ops.HOLE_MASKS, f"--{field}: no file, and hole mask")
         found = user_files.find(text, SUFFIXES, field, reader.leave_out)
         return inputs.Masks(field, of, found)
@@ -202,7 +203,7 @@ def _labels(
 def _latents(field: str, declared: core.Latent, text: str | None) -> inputs.Source:
     if text is None:
         return inputs.Drawn(field, declared)
-    rows = _array(field, text)
+    rows = _rows(field, text)
     rows = rows[None] if rows.ndim == 1 else rows
     _check_rows(field, text, rows, (declared.size,))
     return inputs.Rows(field, rows)
@@ -215,7 +216,9 @@ def _latent_sets(
         several = declared.minimum if text is None else int(text)
         _check_several(field, declared, several)
         return inputs.Drawn(field, item, several)
-    rows = _array(field, text)
+    rows = _rows(field, text)
+    if rows.ndim == 1 and rows.size % item.size == 0:  # typed, one after another
+        rows = rows.reshape(-1, item.size)
     rows = rows[None] if rows.ndim == 2 else rows
     _check_rows(field, text, rows, (-1, item.size))
     _check_several(field, declared, rows.shape[1])
@@ -240,14 +243,22 @@ def _values(
             f"--{field} is missing: mode {name!r} needs numbers [{wanted}]{about}; "
             "give a .npy file, or numbers with commas"
         )
-    try:
-        rows = np.array([float(number) for number in text.split(",")], np.float32)
-    except ValueError:
-        rows = _array(field, text)
+    rows = _rows(field, text)
     if rows.ndim == len(declared.shape):
         rows = rows[None]
     _check_rows(field, text, rows, declared.shape)
     return inputs.Rows(field, rows)
+
+
+def _rows(field: str, text: str) -> np.ndarray:
+    """Typed numbers with commas between them, or the array in a file."""
+    try:
+        typed = np.array([float(number) for number in text.split(",")], np.float32)
+    except ValueError:
+        return _array(field, text)
+    if not np.isfinite(typed).all():
+        raise core.UserError(f"--{field}={text}: give finite numbers")
+    return typed
 
 
 def _array(field: str, text: str) -> np.ndarray:

@@ -65,6 +65,9 @@ def card(
       mode: the mode's declaration.
       inputs: as read, pictures uint8.
       outputs: pictures uint8.
+
+    Returns:
+      The card, with pictures no larger than they are shown.
     """
     has_picture = any(_is(core.Image, d) for d in mode.output.values())
     cells = [_cell(field, x, mode.inputs[field]) for field, x in inputs.items()]
@@ -80,7 +83,7 @@ def card(
         if isinstance(declared, core.Values) and outputs[field].ndim == 0
     ]
     caption = "  ".join([name, *numbers])
-    return Card(number, caption, [cell for cell in cells if cell is not None])
+    return Card(number, caption, [_shrunk(cell) for cell in cells if cell is not None])
 
 
 def _is(kind: type, declared: Any) -> bool:
@@ -113,6 +116,13 @@ def _picture(x: np.ndarray, declared: Any) -> np.ndarray | None:
 @jax.jit
 def _render(voxels: Any) -> Any:
     return ops.render_voxels(voxels)
+
+
+def _shrunk(cell: Cell) -> Cell:
+    """As `draw` would show it; a sheet of full pictures would take gigabytes."""
+    if _side(cell) <= SIDE[1]:
+        return cell
+    return cell._replace(picture=np.asarray(_fit(cell, SIDE[1])))
 
 
 def draw(cards: Sequence[Card]) -> Image.Image | None:

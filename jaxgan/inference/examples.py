@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -27,7 +28,7 @@ def plan(
 
     With files: one each, paired with the other inputs by name, or in order where there
     are as many, or with the one that there is; several class numbers go with every
-    file. Without files: as many as the given latents or values, or `num`.
+    file. Without files: `num`, or as many as the given latents or values. Names differ.
 
     Args:
       name: the mode's.
@@ -42,7 +43,22 @@ def plan(
     lead = arguments.lead
     if lead is None:
         return list(_of_noise(name, mode, arguments, num, draws))
-    return list(_of_files(mode, arguments, lead, num, draws))
+    return _apart(list(_of_files(mode, arguments, lead, num, draws)))
+
+
+def _apart(examples: Sequence[Example]) -> list[Example]:
+    """No two of one name: the second `a` becomes `a_2`, unless there is an `a_2`."""
+    names = {example.name for example in examples}
+    seen: set[str] = set()
+    found = []
+    for example in examples:
+        name, number = example.name, 1
+        while name in seen or (number > 1 and name in names):
+            number += 1
+            name = f"{example.name}_{number}"
+        seen.add(name)
+        found.append(dataclasses.replace(example, name=name))
+    return found
 
 
 def _of_noise(
@@ -51,13 +67,20 @@ def _of_noise(
     counts = {
         field: source.count
         for field, source in arguments.sources.items()
-        if field in arguments.given and source.count is not None
+        if source.count is not None
     }
-    rows = {f: n for f, n in counts.items() if not _is_label(mode, f) and n > 1}
-    if len(set(rows.values())) > 1:
-        found = " and ".join(f"--{f} has {n}" for f, n in rows.items())
+    rows = {f: n for f, n in counts.items() if not _is_label(mode, f)}
+    several = {f: n for f, n in rows.items() if n > 1}
+    if len(set(several.values())) > 1:
+        found = " and ".join(f"--{f} has {n}" for f, n in several.items())
         raise core.UserError(f"{found}: give as many of each, or one")
-    total = num or max([*rows.values()], default=DEFAULT_COUNT)
+    if several:
+        default = max(several.values())
+    elif rows and len(counts) == len(arguments.sources):  # more would be copies
+        default = max(counts.values())
+    else:
+        default = DEFAULT_COUNT
+    total = num or default
     for number in range(total * draws):
         picks = {
             field: number // draws % source.count if source.count else 0
@@ -112,8 +135,14 @@ def _pair(field: str, source: Source, lead: Source, count: int) -> Sequence[int]
     if source.names is not None and lead.names is not None:
         places = {_bare(name): i for i, name in enumerate(source.names)}
         wanted = [_bare(name) for name in lead.names[:count]]
-        if all(name in places for name in wanted):
+        missing = [name for name in wanted if name not in places]
+        if not missing:
             return [places[name] for name in wanted]
+        if len(missing) < len(wanted):
+            raise core.UserError(
+                f"--{field} has no {missing[0]!r}, but others are called as the "
+                "input's are: add what is missing, or rename it"
+            )
     if source.count == lead.count:
         return range(count)
     named = "" if source.names is None else " of the same name"

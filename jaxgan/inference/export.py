@@ -40,7 +40,9 @@ class Exported:
       inputs: what it takes.
       outputs: `{name: shape}`.
       least: the least value of each named size.
-      live: `live(inputs) -> outputs`, the mode itself, not exported.
+      platforms: those that it runs on.
+      live: `live(inputs, device) -> outputs`, the mode itself, not exported; None is
+        the device where its variables are.
     """
 
     program: bytes
@@ -48,7 +50,8 @@ class Exported:
     inputs: dict[str, Argument]
     outputs: dict[str, tuple[Size, ...]]
     least: dict[str, int]
-    live: Callable[[Mapping[str, np.ndarray]], dict[str, jax.Array]]
+    platforms: tuple[str, ...]
+    live: Callable[[Mapping[str, np.ndarray], Any], dict[str, jax.Array]]
 
 
 def build(
@@ -127,13 +130,19 @@ def _build(
     exported, least = _export(call, parameters, inputs, platforms)
     outputs = jax.tree.unflatten(exported.out_tree, exported.out_avals)
     compiled = jax.jit(apply)
+
+    def live(inputs: Mapping[str, np.ndarray], device: Any) -> dict[str, jax.Array]:
+        there = tree if device is None else jax.device_put(tree, device)
+        return compiled(*there, dict(inputs))
+
     return Exported(
         bytes(exported.serialize()),
         parameters,
         inputs,
         {name: _sizes(x.shape) for name, x in outputs.items()},
         least,
-        lambda inputs: compiled(*tree, dict(inputs)),
+        tuple(platforms),
+        live,
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import io
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -14,6 +16,7 @@ from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.data.files import Files, open_files
 from jaxgan.data.pictures import Unusable
 
+MAX_PIXELS = 2**30  # of a picture; Pillow warns above it and refuses twice as many
 _ORIENTATION = 0x0112  # the EXIF tag
 _LYING = (5, 6, 7, 8)
 
@@ -32,7 +35,7 @@ def find(
         `archive.zip!/folder`.
       suffixes: those that are wanted.
       flag: for messages.
-      leave_out: a folder of results that may lie inside.
+      leave_out: a folder of results that may lie inside; resolved.
       what: they are, for messages.
 
     Raises:
@@ -53,7 +56,7 @@ def find(
         return Files(path, (root.name,), lambda _: root.read_bytes())
     files = dataclasses.replace(open_files("folder", path, suffixes, what), name=path)
     root = root.resolve()
-    if leave_out is not None and leave_out != root:
+    if leave_out is not None and not root.is_relative_to(leave_out):
         folders = {(root / name).parent for name in files.names}
         inner = {f for f in folders if f.resolve().is_relative_to(leave_out)}
         names = tuple(n for n in files.names if (root / n).parent not in inner)
@@ -64,10 +67,10 @@ def find(
 
 
 def _require(path: Path, flag: str) -> None:
-    if path.exists():
+    if os.path.exists(path):  # `Path.exists` raises where a name is too long for one
         return
     near = ""
-    if path.parent.is_dir():
+    if os.path.isdir(path.parent):
         near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()])
     raise UserError(f"--{flag}={path}: there is no such file or folder{near}")
 
@@ -89,6 +92,17 @@ def stems(names: Sequence[str]) -> list[str]:
 
 def _inside(path: PurePosixPath) -> PurePosixPath:
     return PurePosixPath(*(part for part in path.parts if part not in ("..", "/")))
+
+
+@contextlib.contextmanager
+def large_pictures() -> Iterator[None]:
+    """Reads pictures that Pillow would refuse from strangers: these are the user's."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def extent(data: bytes) -> tuple[int, int]:

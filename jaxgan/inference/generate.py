@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +14,11 @@ import jax
 from tqdm import tqdm
 
 from jaxgan import core
-from jaxgan.inference import arguments, contact_sheet, inputs, running
+from jaxgan.inference import arguments, contact_sheet, files, inputs, running
 from jaxgan.inference.examples import plan
 from jaxgan.inference.results import Results
+
+WRITERS = 4  # threads; a picture can take longer to compress than to compute
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,10 +146,13 @@ def run(
     def say(line: str) -> None:
         if line.endswith("; skipped"):
             problems.append(line.removesuffix("; skipped"))
+        told.append(line)
         if task.results.count:
-            task.say(line)
-        else:
-            told.append(line)
+            tell()
+
+    def tell() -> None:
+        while told:
+            task.say(told.pop(0))
 
     _tell_of_resizing(task.arguments, say)
     runner = running.Runner(task.mode, variables, frozen, task.arguments)
@@ -159,22 +166,31 @@ def run(
         max_shapes=max_shapes,
     )
     quiet = not sys.stderr.isatty()
-    for result in tqdm(made, total=len(task.examples), unit="", disable=quiet):
-        name = result.example.name
-        task.results.add(result.number, name, result.outputs)
-        while told:
-            task.say(told.pop(0))
-        if result.number < contact_sheet.LIMIT:
-            cards.append(
-                contact_sheet.card(
-                    result.number,
-                    name,
-                    task.name,
-                    task.mode,
-                    result.inputs,
-                    result.outputs,
-                )
+    writing: collections.deque[concurrent.futures.Future] = collections.deque()
+    with files.large_pictures(), concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
+        for result in tqdm(made, total=len(task.examples), unit="", disable=quiet):
+            name = result.example.name
+            writing.append(
+                pool.submit(task.results.add, result.number, name, result.outputs)
             )
+            if len(writing) > WRITERS:  # no more results are held than these
+                writing.popleft().result()
+                tell()
+            if result.number < contact_sheet.LIMIT:
+                cards.append(
+                    contact_sheet.card(
+                        result.number,
+                        name,
+                        task.name,
+                        task.mode,
+                        result.inputs,
+                        result.outputs,
+                    )
+                )
+        for written in writing:
+            written.result()
+    if task.results.count:
+        tell()
     summaries = task.results.finish()
     sheet = contact_sheet.draw(cards)
     if sheet is not None:

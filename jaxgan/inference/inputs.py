@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 import numpy as np
 
 from jaxgan import core, ops
@@ -270,10 +271,12 @@ class NamedMasks:
 
     def read(self, example: Example, key: Key) -> np.ndarray:
         height, width = self.shape(example)[:2]
-        draw = ops.draw_hole_mask(
-            self.kind, fold_name(key, self.field), 1, height, width
-        )
-        return np.asarray(draw)[0]
+        own = fold_name(key, self.field)
+        return np.asarray(_draw_hole_mask(self.kind, own, 1, height, width))[0]
+
+
+# Compiled once for each size: a pattern drawn op by op takes seconds.
+_draw_hole_mask = jax.jit(ops.draw_hole_mask, static_argnums=(0, 2, 3, 4))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.export
 import numpy as np
 import safetensors.numpy
 
@@ -84,6 +85,8 @@ def write(
     """
     target = Path(folder).expanduser()
     require(folder)
+    if prove:
+        _place(exported.platforms)
     with disk(target), _folder(target) as fresh:
         (fresh / PROGRAM).write_bytes(exported.program)
         safetensors.numpy.save_file(exported.parameters, fresh / PARAMETERS)
@@ -161,6 +164,24 @@ def examples(exported: Exported, seed: int = 0) -> dict[str, np.ndarray]:
     return found
 
 
+def _place(platforms: Sequence[str]) -> Any:
+    """Where a fresh process can try a program: None is here, else it is a CPU.
+
+    Raises:
+      UserError: if nowhere.
+    """
+    here = jax.export.default_export_platform()
+    if here in platforms and here != "tpu":  # a TPU serves one process, which is us
+        return None
+    with contextlib.suppress(RuntimeError):  # JAX_PLATFORMS may leave out the CPU
+        if "cpu" in platforms:
+            return jax.local_devices(backend="cpu")[0]
+    raise UserError(
+        f"--platforms={','.join(platforms)}: this cannot be proved on {here}: add cpu "
+        "to them, or pass --noprove"
+    )
+
+
 def _prove(
     exported: Exported, folder: Path, inputs: Mapping[str, np.ndarray], dtype: str
 ) -> float:
@@ -170,11 +191,11 @@ def _prove(
         arrays: dict[str, Any] = dict(inputs)
         np.savez(given, **arrays)
         code = _CHILD.format(blocked=BLOCKED, load=LOAD)
-        backend = jax.default_backend()
+        device = _place(exported.platforms)
         environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
         # Else the last line of an error would be a remark on its traceback.
         environment["JAX_TRACEBACK_FILTERING"] = "off"
-        if backend == "cpu":
+        if device is not None or jax.default_backend() == "cpu":
             environment["JAX_PLATFORMS"] = "cpu"
         ended = subprocess.run(
             [sys.executable, "-c", code, given, results],
@@ -188,7 +209,7 @@ def _prove(
             raise UserError(f"the exported program failed in a fresh process: {reason}")
         with np.load(results) as loaded:
             found = {name: loaded[name] for name in loaded.files}
-    live = jax.device_get(exported.live(inputs))
+    live = jax.device_get(exported.live(inputs, device))
     worst = 0.0
     for name, x in live.items():
         scale = max(1.0, float(np.max(np.abs(x), initial=0.0)))

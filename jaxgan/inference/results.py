@@ -7,29 +7,29 @@ import csv
 import io
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence, Set
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from jaxgan import core
 from jaxgan.core.errors import UserError
 from jaxgan.data.files import SHEET, SHEET_MARK
 from jaxgan.data.pictures import SUFFIXES
+from jaxgan.inference import marks
 from jaxgan.inference.declared import is_numbers
 from jaxgan.inference.saving import disk, require_folder, whole
 
 CSV_NUMBERS = 64  # longer vectors are only in values.npz
 GIF_MILLISECONDS = 120
 STRIP_GAP = 2  # pixels
-MARK = (
-    "Software",
-    "jaxgan",
-)  # in every picture, so that a later command may replace it
+VALUES = "values"  # the tables of numbers
+_STRIP = "_strip.png"
 
 
 class Results:
@@ -61,93 +61,127 @@ class Results:
             if not writers:
                 raise UserError(f"--mesh={mesh}: this mode makes no shapes to write so")
             core.one_of(mesh, writers, "--mesh")
-            self._mesh, self._write_mesh = mesh, writers[mesh]
+            self._mesh, self._write_mesh = f".{mesh}", writers[mesh]
         if self.folder.suffix.lower() in SUFFIXES:
             raise UserError(f"--output={folder}: give a folder, it gets several files")
         require_folder(self.folder)
-        self.sheet_name = SHEET
+        self.sheet_name, self.values_name = SHEET, VALUES
         self._values: list[tuple[int, str, dict[str, np.ndarray]]] = []
-        self.count = 0
+        self._lock, self.count = threading.Lock(), 0
+
+    def paths(self, name: str) -> dict[str, str]:
+        """The files of one example.
+
+        Args:
+          name: the example's.
+
+        Returns:
+          `{output: file}` below the folder, and the mesh under its suffix. The
+          pictures of a set stand beside its file: `a_0.png` beside `a_strip.png`.
+        """
+        files = {n: d for n, d in self._mode.output.items() if not is_numbers(d)}
+        found = {}
+        for output, declared in files.items():
+            stem = name if len(files) == 1 else f"{name}_{output}"
+            if isinstance(declared, core.Image):
+                end = ".png"
+            elif _is_picture_set(declared):
+                end = ".gif" if self._gif else _STRIP
+            else:
+                end = ".npz"
+            found[output] = stem + end
+        if self._write_mesh is not None:
+            found[self._mesh] = name + self._mesh
+        return found
 
     def require_free(self, names: Sequence[str]) -> None:
-        """Makes sure that no picture is replaced but those of an earlier command.
+        """Makes sure that no file is replaced but those of an earlier command.
 
         Args:
           names: of all examples.
 
         Raises:
-          UserError: naming the first picture that would be lost.
+          UserError: naming the first file that would be lost.
         """
-        files = [n for n, d in self._mode.output.items() if not is_numbers(d)]
-        ends = [""] if len(files) == 1 else [f"_{n}" for n in files]
-        own = [f"{n}{end}" for n in names for end in ends]
-        while self.sheet_name in own:
+        planned = [path for name in names for path in self.paths(name).items()]
+        own = [path for _, path in planned]
+        taken = {*own}
+        while f"{self.sheet_name}.png" in taken:
             self.sheet_name += "_of_all"
-        for name in (*own, self.sheet_name):
-            path = self.folder / f"{name}.png"
-            if path.exists() and not _is_ours(path):
+        while f"{self.values_name}.npz" in taken:
+            self.values_name += "_of_all"
+        own.append(f"{self.sheet_name}.png")
+        if any(is_numbers(declared) for declared in self._mode.output.values()):
+            own += [f"{self.values_name}.npz", f"{self.values_name}.csv"]
+        sets = {n for n, d in self._mode.output.items() if _is_picture_set(d)}
+        stems = {_stem(path) for output, path in planned if output in sets}
+        for path in (*own, *self._numbered(stems)):
+            with disk(self.folder / path):
+                exists = (self.folder / path).exists()
+            if exists and not marks.has(self.folder / path):
                 raise UserError(
-                    f"--output={self.folder}: the result {path.name} would replace "
-                    "your file of that name; choose another folder"
+                    f"--output={self.folder}: the result {path} would replace your "
+                    "file of that name; choose another folder"
                 )
 
+    def _numbered(self, stems: Set[str]) -> list[str]:
+        """Files in the folder that are called as pictures of these sets may be."""
+        found = []
+        for place in {PurePosixPath(stem).parent for stem in stems}:
+            with contextlib.suppress(OSError):  # not there yet
+                for file in sorted(os.listdir(self.folder / place)):
+                    path = (place / file).as_posix()
+                    match = re.fullmatch(r"(?s)(.*)_\d+\.png", path)
+                    if match and match[1] in stems:
+                        found.append(path)
+        return found
+
     def add(self, number: int, name: str, outputs: Mapping[str, np.ndarray]) -> None:
-        """Writes one example's results.
+        """Writes one example's results; several threads may do so.
 
         Args:
           number: its place, for the rows of numbers.
           name: relative, without suffix.
           outputs: as the mode declares them; pictures uint8.
         """
+        paths = self.paths(name)
         values = {}
-        files = [n for n, d in self._mode.output.items() if not is_numbers(d)]
         for output, declared in self._mode.output.items():
             x = outputs[output]
             if is_numbers(declared):
                 values[output] = x
-                continue
-            own = name if len(files) == 1 else f"{name}_{output}"
-            if isinstance(declared, core.Image):
-                self.picture(own, x)
-            elif isinstance(declared, core.Set) and isinstance(
-                declared.item, core.Image
-            ):
-                self._picture_set(own, x)
+            elif isinstance(declared, core.Image):
+                self._image(paths[output], to_image(x))
+            elif _is_picture_set(declared):
+                self._picture_set(paths[output], x)
             else:
-                self._grid(own, x)
+                self._grid(paths[output], x)
         if self._write_mesh is not None:
-            with self._file(f"{name}.{self._mesh}") as path:
+            with self._file(paths[self._mesh]) as path:
                 self._write_mesh(path, _as_declared(outputs, self._mode))
-        if values:
-            self._values.append((number, name, values))
-        self.count += 1
-
-    def picture(self, name: str, x: UInt8[np.ndarray, "h w c"]) -> None:
-        """Writes `<name>.png`."""
-        self.image(name, to_image(x))
+                marks.add(path)
+        with self._lock:
+            if values:
+                self._values.append((number, name, values))
+            self.count += 1
 
     def sheet(self, image: Image.Image) -> None:
         """Writes the picture of all results, which no command takes for an example."""
-        self.image(self.sheet_name, image, SHEET_MARK.decode())
+        self._image(f"{self.sheet_name}.png", image, SHEET_MARK.decode())
 
-    def image(self, name: str, image: Image.Image, title: str | None = None) -> None:
-        """Writes `<name>.png`."""
-        mark = PngInfo()
-        if title:
-            mark.add_text("Title", title)
-        mark.add_text(*MARK)
-        with self._file(f"{name}.png") as path:
-            image.save(path, format="png", pnginfo=mark)
+    def _image(self, file: str, image: Image.Image, title: str | None = None) -> None:
+        with self._file(file) as path:
+            image.save(path, format="png", pnginfo=marks.png(title))
 
-    def _picture_set(self, name: str, x: UInt8[np.ndarray, "n h w c"]) -> None:
+    def _picture_set(self, file: str, x: UInt8[np.ndarray, "n h w c"]) -> None:
         digits = len(str(len(x) - 1))
         for i, one in enumerate(x):
-            self.picture(f"{name}_{i:0{digits}d}", one)
+            self._image(f"{_stem(file)}_{i:0{digits}d}.png", to_image(one))
         if not self._gif:
-            self.picture(f"{name}_strip", strip(x))
+            self._image(file, to_image(strip(x)))
             return
         first, *others = (to_image(one) for one in x)
-        with self._file(f"{name}.gif") as path:
+        with self._file(file) as path:
             first.save(
                 path,
                 format="gif",
@@ -155,14 +189,19 @@ class Results:
                 append_images=others,
                 duration=GIF_MILLISECONDS,
                 loop=0,
+                comment=marks.MARK,
             )
 
-    def _grid(self, name: str, x: np.ndarray) -> None:
-        with self._file(f"{name}.npz") as path, open(path, "wb") as file:
-            np.savez_compressed(file, voxels=x[..., 0])
+    def _grid(self, file: str, x: np.ndarray) -> None:
+        self._arrays(file, {"voxels": x[..., 0]})
+
+    def _arrays(self, file: str, arrays: Mapping[str, Any]) -> None:
+        with self._file(file) as path:
+            np.savez_compressed(path, **arrays)  # its name ends in .npz
+            marks.add(path)
 
     def finish(self) -> list[str]:
-        """Writes the numbers: all in `values.npz`, those of few in `values.csv`.
+        """Writes the numbers: all in `values.npz`, short ones in `values.csv` too.
 
         Returns:
           The names of the files.
@@ -178,15 +217,15 @@ class Results:
                 arrays[key] = np.stack(values)
             else:  # sets of different sizes
                 arrays |= {f"{key}/{n}": v for n, v in zip(names, values, strict=True)}
-        with self._file("values.npz") as path, open(path, "wb") as file:
-            np.savez_compressed(file, **arrays)
+        whole_table, table = f"{self.values_name}.npz", f"{self.values_name}.csv"
+        self._arrays(whole_table, arrays)
         short = {
             key: np.reshape(arrays[key], (len(names), -1))
             for key in columns
             if key in arrays and math.prod(arrays[key].shape[1:]) <= CSV_NUMBERS
         }
         if not short:
-            return ["values.npz"]
+            return [whole_table]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         heads = [_heads(key, arrays[key].shape[1:]) for key in short]
@@ -194,9 +233,9 @@ class Results:
         for i, name in enumerate(names):
             numbers = [f"{v:.7g}" for values in short.values() for v in values[i]]
             writer.writerow([name, *numbers])
-        with self._file("values.csv") as path:
+        with self._file(table) as path:
             path.write_text(text.getvalue(), encoding="utf-8")
-        return ["values.npz", "values.csv"]
+        return [whole_table, table]
 
     @contextlib.contextmanager
     def _file(self, name: str) -> Iterator[Path]:
@@ -207,13 +246,13 @@ class Results:
                 yield temporary
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether a picture bears our mark."""
-    try:
-        with Image.open(path) as image:
-            return image.info.get(MARK[0]) == MARK[1]
-    except (OSError, ValueError, SyntaxError):  # no picture at all
-        return False
+def _is_picture_set(declared: Any) -> bool:
+    return isinstance(declared, core.Set) and isinstance(declared.item, core.Image)
+
+
+def _stem(file: str) -> str:
+    """What the numbered pictures beside a set's file begin with."""
+    return file.removesuffix(".gif").removesuffix(_STRIP)
 
 
 def _heads(key: str, shape: Sequence[int]) -> list[str]:

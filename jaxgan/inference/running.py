@@ -20,8 +20,10 @@ from jaxgan.inference.declared import is_lab, item_of
 from jaxgan.inference.inputs import Example, Shape, Source
 
 BATCH_SIZE = 16
-PIXELS = 2**22  # of a batch's inputs, where the user does not choose its size
-SHAPES = 8  # different padded sizes, each a compilation
+PIXELS = (
+    2**22
+)  # of a batch's inputs, or of larger outputs, where the user does not choose its size
+SHAPES = 8  # sizes beyond which like ones are padded to one, to compile less often
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +179,8 @@ def run(
       root: the key from which each example's comes.
       say: is told what was left out, and of padding that differs.
       batch_size: None: `BATCH_SIZE`, or fewer if they are large.
-      max_shapes: how many sizes may be compiled before pictures are padded further.
+      max_shapes: how many sizes may be compiled before those of like size and shape
+        are padded to one; see `sizes.merge`. There may still be more.
 
     Raises:
       UserError: if memory does not suffice.
@@ -187,7 +190,8 @@ def run(
         groups = _groups(examples, sources, pool, say, max_shapes)
         running = None
         for padded, members in groups.items():
-            size = min(batch_size or _fitting(padded, sources), len(members))
+            size = batch_size or _fitting(padded, sources, runner.mode)
+            size = min(size, len(members))
             for first in range(0, len(members), size):
                 kept = _read(members[first : first + size], sources, pool, say, root)
                 if not kept:
@@ -222,44 +226,41 @@ def _groups(
             say(f"{found}; skipped")
         else:
             shapes[number] = found
-    multiples = {}
+    merged: dict[str, dict[sizes.Extent, sizes.Extent]] = {}
     for field, source in sources.items():
         if source.multiple:
             extents = {found[field][-3:-1] for found in shapes.values()}
-            common = sizes.common_multiple(extents, source.multiple, max_shapes)
-            multiples[field] = common
-            if common > source.multiple:
-                count = len({sizes.round_up(e, common) for e in extents})
+            merged[field] = sizes.merge(extents, source.multiple, max_shapes)
+            exact = {sizes.round_up(e, source.multiple) for e in extents}
+            count = len({*merged[field].values()})
+            if count < len(exact):
                 say(
                     f"--{field}: pictures of {len(extents)} sizes are padded to "
-                    f"multiples of {common}, so that {count} programs are compiled; "
-                    "--max_shapes allows more"
+                    f"{count}, by at most {sizes.GROWTHS[-1] - 1:.0%}, for a program "
+                    "each; --max_shapes allows more"
                 )
+
+    def pad(field: str, shape: Shape) -> Shape:
+        if field not in merged:
+            return shape
+        *lead, height, width, channels = shape
+        return (*lead, *merged[field][height, width], channels)
+
     groups: dict[Padded, list[tuple[int, Example]]] = {}
     for number, found in shapes.items():
-        padded = tuple(
-            (
-                field,
-                (
-                    *shape[:-3],
-                    *sizes.round_up(shape[-3:-1], multiples[field]),
-                    shape[-1],
-                )
-                if field in multiples
-                else shape,
-            )
-            for field, shape in found.items()
-        )
+        padded = tuple((field, pad(field, shape)) for field, shape in found.items())
         groups.setdefault(padded, []).append((number, examples[number]))
     return groups
 
 
-def _fitting(padded: Padded, sources: Mapping[str, Source]) -> int:
+def _fitting(padded: Padded, sources: Mapping[str, Source], mode: core.Mode) -> int:
     """How many examples make a batch."""
     pixels = sum(
         int(np.prod(shape[:-1])) for field, shape in padded if sources[field].multiple
     )
-    return max(1, min(BATCH_SIZE, PIXELS // max(pixels, 1)))
+    items = [item_of(declared) for declared in mode.output.values()]
+    scale = max((i.scale for i in items if isinstance(i, core.Image)), default=1)
+    return max(1, min(BATCH_SIZE, PIXELS // max(scale**2 * pixels, 1)))
 
 
 def _attempt(action: Callable[[Any], Any]) -> Callable[[Any], Any]:

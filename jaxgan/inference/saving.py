@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from jaxgan.core.errors import UserError
 
+_numbers = itertools.count()  # threads may write at once
+
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it takes the place of `path` at the end."""
-    temporary = path.with_name(f".part.{os.getpid()}.{path.name}")
+    """A short name beside `path` to write to; it becomes `path` at the end."""
+    number = next(_numbers)
+    temporary = path.with_name(f".part.{os.getpid()}.{number}{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -31,9 +36,11 @@ def disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        advice = "make room there, or choose another --output"
+        if error.errno == errno.ENAMETOOLONG:
+            advice = "choose a shorter name"
         raise UserError(
-            f"cannot write {path}: {error.strerror or error}; make room there, or "
-            "choose another --output"
+            f"cannot write {path}: {error.strerror or error}; {advice}"
         ) from error
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 Extent = tuple[int, int]  # height, width
+GROWTHS = (1.05, 1.15, 1.3)  # of a picture's area by padding, tried in turn
 
 
 def round_up(extent: Sequence[int], multiple: int) -> Extent:
@@ -16,18 +17,45 @@ def round_up(extent: Sequence[int], multiple: int) -> Extent:
     return height, width
 
 
-def common_multiple(extents: Iterable[Sequence[int]], multiple: int, limit: int) -> int:
-    """The least doubling of `multiple` by which `extents` round to `limit` sizes.
+def merge(
+    extents: Iterable[Sequence[int]], multiple: int, limit: int
+) -> dict[Extent, Extent]:
+    """Sizes to pad to, so that few programs are compiled and little is added.
+
+    Where more than `limit` sizes remain, those of like size and shape become one, as
+    long as it has at most `GROWTHS[-1]` times the area of each; no more than is needed.
 
     Args:
       extents: sizes of all pictures.
       multiple: what the network needs.
-      limit: how many different sizes may remain, at least 1.
+      limit: how many different sizes may remain if that suffices, at least 1.
+
+    Returns:
+      `{size: padded size}`.
     """
-    extents = set(map(tuple, extents))
-    while len({round_up(e, multiple) for e in extents}) > limit:
-        multiple *= 2
-    return multiple
+    rounded = {e: round_up(e, multiple) for e in map(tuple, extents)}
+    exact = sorted(set(rounded.values()), key=lambda e: (-e[0] * e[1], e))
+    merged = {e: e for e in exact}
+    for growth in GROWTHS:
+        if len(set(merged.values())) <= limit:
+            break
+        merged = _merge(exact, growth)
+    return {(h, w): merged[e] for (h, w), e in rounded.items()}
+
+
+def _merge(extents: Sequence[Extent], growth: float) -> dict[Extent, Extent]:
+    """Greedily, from the largest to the smallest: each joins where the least is added,
+    or begins a size of its own."""
+    groups: list[tuple[Extent, list[Extent]]] = []
+    for height, width in extents:
+        joint = [(max(height, h), max(width, w)) for (h, w), _ in groups]
+        areas = [h * w for h, w in joint]
+        best = min(range(len(areas)), key=areas.__getitem__, default=0)
+        if areas and areas[best] <= growth * height * width:
+            groups[best] = (joint[best], [*groups[best][1], (height, width)])
+        else:
+            groups.append(((height, width), [(height, width)]))
+    return {member: bound for bound, members in groups for member in members}
 
 
 def pad(

@@ -68,13 +68,19 @@ def test_arrays_from_files(given, tmp_path):
         given,
         z=str(tmp_path / "z.npy"),
         chain=str(tmp_path / "all.npz"),
-        maps=str(tmp_path / "all.npz") if False else "0,1,2",
+        maps="0,1,2",
     )
     assert found.sources["z"].rows.shape == (2, 4)
     assert found.sources["z"].rows.dtype == np.float32
     assert found.sources["chain"].rows.shape == (1, 3, 4)
     np.testing.assert_array_equal(found.sources["maps"].rows, [[0, 1, 2]])
     assert read(given, chain="5").sources["chain"].several == 5
+
+
+def test_latents_may_be_typed(given):
+    found = read(given, z="0.5,-1,2,0", chain="0,0,0,0,1,1,1,1")
+    np.testing.assert_array_equal(found.sources["z"].rows, [[0.5, -1, 2, 0]])
+    assert found.sources["chain"].rows.shape == (1, 2, 4)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +100,12 @@ def test_arrays_from_files(given, tmp_path):
         ({"z": "torn.npy"}, "--z=torn.npy: not a whole .npy or .npz file"),
         ({"z": "two.npz"}, "--z=two.npz: it has no array 'z', but a, b"),
         ({"chain": "1"}, "--chain=1 is too few: this mode needs 2 or more"),
+        ({"z": "1,2"}, r"--z=1,2: it is \[1, 2\], not \[n, 4\]"),
+        ({"z": "1,nan,0,0"}, "--z=1,nan,0,0: give finite numbers"),
+        ({"chain": "1,2,3"}, r"--chain=1,2,3: it is \[3\], not \[n, any, 4\]"),
+        ({"z": "1;" * 200}, "--z=1;1;.*: there is no such file or folder"),
+        ({"input": "x" * 300}, "--input=xxx.*: there is no such file or folder"),
+        ({"hole": "x" * 300}, "--hole: no file, and hole mask 'xxx.*: choose one of"),
         ({"maps": "1,2"}, r"--maps=1,2: it is \[1, 2\], not \[n, 3\]"),
         ({"maps": None}, r"--maps is missing: mode 'paint' needs numbers \[3\]"),
     ],
@@ -134,6 +146,36 @@ def test_given_latents_are_all_used(tmp_path):
     assert [e.picks["z"] for e in examples] == [0, 1, 2, 3, 4]
 
 
+def test_one_given_latent_is_used_once(tmp_path):
+    np.save(tmp_path / "z.npy", np.zeros((1, 4)))
+    given = {"z": str(tmp_path / "z.npy")}
+    assert len(planned(toys.noise(), given)) == 1
+    assert len(planned(toys.noise(), given, num=3)) == 3
+    inputs = {"z": core.Latent(4), "label": core.Labels(5)}
+    mode = toys.mode(lambda given, key: {}, inputs, {})
+    by_label = planned(mode, given)
+    assert [e.picks for e in by_label] == [{"z": 0, "label": i} for i in range(5)]
+    # What is drawn besides differs from result to result.
+    inputs = {"z": core.Latent(4), "noise": core.Latent(4)}
+    mode = toys.mode(lambda given, key: {}, inputs, {})
+    assert len(planned(mode, given)) == 16
+
+
+def test_no_two_results_have_one_name(photos):
+    for name in ("a.jpg", "a_png.png"):
+        (photos / name).write_bytes(b"")
+    examples = planned(toys.enlarge(), {"input": str(photos)})
+    names = [e.name for e in examples]
+    assert names[:3] == ["a_jpg", "a_png", "a_png_2"]
+    assert len(set(names)) == len(names) == 7
+    (photos / "a_png_2.png").write_bytes(b"")
+    names = [e.name for e in planned(toys.enlarge(), {"input": str(photos)})]
+    assert names[:4] == ["a_jpg", "a_png", "a_png_3", "a_png_2"]
+    given = {"input": str(photos / "below"), "label": ["3", "3"]}
+    examples = planned(toys.labelled(), given)
+    assert [e.name for e in examples] == ["grey_label3", "grey_label3_2"]
+
+
 def test_results_are_called_after_files(photos):
     (photos / "a.jpg").write_bytes((photos / "b.jpg").read_bytes())
     examples = planned(toys.enlarge(), {"input": str(photos)})
@@ -168,10 +210,16 @@ def test_files_are_paired_by_name_then_by_order_then_refused(photos, tmp_path):
     picks = [e.picks["hole"] for e in planned(toys.masked(), given)]
     assert picks == [0, 1, 2, 3, 4]
     (masks / "torn.png").rename(masks / "0.png")  # the first now, of another name
+    with pytest.raises(core.UserError, match="--hole has no 'torn', but others are"):
+        planned(toys.masked(), given)
+    for name in ("a", "b", "empty"):
+        (masks / f"{name}.png").rename(masks / f"mask_{name}.png")
+    (masks / "below").rename(masks / "masks_below")
     by_order = [e.picks for e in planned(toys.masked(), given)]
     assert all(p["hole"] == p["image"] for p in by_order)
     (masks / "0.png").unlink()
     with pytest.raises(core.UserError, match="--hole has 4 and the input 5: give one"):
         planned(toys.masked(), given)
+    (masks / "mask_a.png").rename(masks / "a.png")
     one = planned(toys.masked(), {**given, "hole": str(masks / "a.png")})
     assert [e.picks["hole"] for e in one] == [0] * 5

@@ -1,5 +1,6 @@
 """`jaxgan export`: files that need nothing of ours, and the proof of it."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -152,6 +153,29 @@ def test_a_program_that_fails_is_not_written(tmp_path):
         proof.write(made, str(tmp_path / "out"), ABOUT, "float32", prove=True)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("here", ["cuda", "tpu"])
+def test_a_program_that_the_host_s_chip_cannot_prove(here, tmp_path, monkeypatch):
+    """It is proved on the CPU, both the files and the mode, or refused beforehand."""
+    monkeypatch.setattr(jax.export, "default_export_platform", lambda: here)
+    monkeypatch.setattr(jax, "default_backend", lambda: here)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")  # not there: this alone would fail
+    made = export.build(scaled(), VARIABLES, {}, {}, platforms=("cpu",))
+    devices = []
+
+    def live(inputs, device):
+        devices.append(device)
+        return made.live(inputs, device)
+
+    watched = dataclasses.replace(made, live=live)
+    proof.write(watched, str(tmp_path / "out"), ABOUT, "float32", prove=True)
+    assert devices == [jax.devices("cpu")[0]]
+    made = export.build(scaled(), VARIABLES, {}, {}, platforms=("tpu",))
+    with pytest.raises(UserError, match=f"=tpu: this cannot be proved on {here}: add"):
+        proof.write(made, str(tmp_path / "new"), ABOUT, "float32", prove=True)
+    assert not (tmp_path / "new").exists()
+    proof.write(made, str(tmp_path / "new"), ABOUT, "float32", prove=False)
 
 
 def test_frozen_networks_are_parameters_too():

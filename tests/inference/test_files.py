@@ -48,6 +48,11 @@ def test_results_of_an_earlier_command_are_no_input(photos):
     assert "out/a.png" not in found.names and "a.png" in found.names
 
 
+def test_an_output_around_the_input_leaves_nothing_out(photos):
+    found = files.find(str(photos), SUFFIXES, "input", leave_out=photos.parent)
+    assert "a.png" in found.names and "below/grey.png" in found.names
+
+
 def test_results_behind_a_link_are_no_input(photos, tmp_path):
     out = tmp_path / "results"
     (out / "below").mkdir(parents=True)
@@ -116,9 +121,22 @@ def test_sizes_round_up_to_multiples():
 
 def test_few_sizes_are_left_alone_and_many_are_merged():
     few = [(30, 30), (40, 50), (33, 31)]
-    assert sizes.common_multiple(few, 4, limit=3) == 4
+    assert sizes.merge(few, 4, limit=3) == {e: sizes.round_up(e, 4) for e in few}
     many = [(n, n + 1) for n in range(30, 62)]
-    multiple = sizes.common_multiple(many, 4, limit=3)
-    assert multiple % 4 == 0
-    assert len({sizes.round_up(e, multiple) for e in many}) <= 3
-    assert len({sizes.round_up(e, multiple // 2) for e in many}) > 3
+    merged = sizes.merge(many, 4, limit=3)
+    assert set(merged) == set(many)
+    fewest, more = (len(set(sizes.merge(many, 4, limit).values())) for limit in (3, 8))
+    assert 3 < fewest < more <= 8  # three would add more than is allowed
+
+
+def test_no_picture_is_padded_far():
+    """Beside large ones, upright ones and panoramas it is computed at its own size."""
+    others = [(1024 + 8 * i, 1536) for i in range(20)] + [(2048, 64), (64, 2048)]
+    merged = sizes.merge([(100, 120), *others], 4, limit=8)
+    assert merged[100, 120] == (100, 120)
+    assert merged[2048, 64] == (2048, 64) and merged[64, 2048] == (64, 2048)
+    assert len({*merged.values()}) <= 8
+    for extent, padded in merged.items():
+        assert padded[0] >= extent[0] and padded[1] >= extent[1]
+        exact = sizes.round_up(extent, 4)
+        assert padded[0] * padded[1] <= sizes.GROWTHS[-1] * exact[0] * exact[1]

@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from PIL import Image
 
 from jaxgan import command, core, export, generate, mode_flags, systems
 from jaxgan.core.errors import UserError
+from jaxgan.inference import generate as inference
+from jaxgan.inference.results import Results
+from tests.inference import toys
 from tests.inference.conftest import gradient
 
 
@@ -227,6 +231,46 @@ def test_end_to_end_without_tensorflow(pix2pix_run, photos, tmp_path):
     assert ended.stdout.splitlines()[0].startswith("3 results, 2 skipped: ")
     warnings = ended.stderr.strip().splitlines()
     assert len(warnings) == 2 and warnings[0].startswith("WARNING: empty.png: not an ")
+
+
+def test_the_users_own_pictures_may_be_large(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 600)  # refused above twice as many
+    mode, given = toys.masked(), {"input": str(photos), "hole": str(photos / "a.png")}
+    Image.fromarray(np.eye(40, dtype=np.uint8) * 255).save(photos / "a.png")
+    for _ in range(2):  # the second replaces results as large
+        task = inference.prepare(
+            "toy", mode, given, output=str(tmp_path / "out"), say=print
+        )
+        done = inference.run(task, {}, {})
+        assert done.count == 3
+    assert Image.MAX_IMAGE_PIXELS == 600
+
+
+def test_results_are_written_side_by_side(photos, tmp_path, monkeypatch):
+    given, both = {"input": str(photos / "below")}, threading.Barrier(2, timeout=30)
+    (photos / "below" / "more.png").write_bytes((photos / "a.png").read_bytes())
+    add = Results.add
+
+    def slow(*arguments):
+        both.wait()  # one after the other they would never meet
+        add(*arguments)
+
+    def run():
+        task = inference.prepare(
+            "toy", toys.enlarge(), given, output=str(tmp_path / "out"), say=print
+        )
+        return inference.run(task, {}, {})
+
+    monkeypatch.setattr(Results, "add", slow)
+    assert run().count == 2
+    assert picture(tmp_path / "out" / "more.png").shape == (40, 50, 3)
+
+    def full(*_):
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(Results, "add", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        run()
 
 
 def test_exit_1_if_nothing_could_be_read(pix2pix_run, photos, tmp_path, capsys):

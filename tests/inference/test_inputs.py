@@ -161,6 +161,22 @@ def test_named_masks_are_those_of_the_library():
     )
 
 
+def test_named_masks_are_compiled_once_a_size(monkeypatch):
+    traced = []
+
+    def draw(key, batch, height, width):
+        traced.append((height, width))
+        return jnp.zeros((batch, height, width, 1))
+
+    monkeypatch.setitem(ops.HOLE_MASKS, "dotted", draw)
+    for size in ((30, 20), (30, 20), (16, 20)):
+        picture = one(encoded(PICTURE.resize(size), "png"))
+        source = inputs.NamedMasks("hole", picture, "dotted")
+        for seed in (0, 1):
+            source.read(example(image=0), jax.random.key(seed))
+    assert traced == [(20, 30), (20, 16)]
+
+
 def test_drawn_masks_depend_on_the_example_alone():
     source = inputs.NamedMasks("hole", one(encoded(PICTURE, "png")), "random")
     root = jax.random.key(3)

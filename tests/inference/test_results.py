@@ -102,7 +102,7 @@ def test_the_modes_own_writer_makes_meshes(tmp_path):
     )
     made = results.Results(tmp_path, mode, mesh="obj")
     made.add(0, "a", {"voxels": np.ones((4, 4, 4, 1), np.float32), "picture": PICTURE})
-    assert (tmp_path / "a.obj").read_text() == "64"
+    assert (tmp_path / "a.obj").read_text() == "# jaxgan\n64"
     with pytest.raises(UserError, match="--mesh 'ply'.*choose one of obj"):
         results.Results(tmp_path, mode, mesh="ply")
     with pytest.raises(UserError, match="--mesh=obj: this mode makes no shapes"):
@@ -142,6 +142,74 @@ def test_only_pictures_of_an_earlier_command_are_replaced(tmp_path):
         (tmp_path / theirs).unlink()
 
 
+def write_grid(path, outputs):
+    from jaxgan import ops
+
+    ops.save_mesh(path, *ops.voxels_to_mesh(outputs["voxels"][..., 0]))
+
+
+MODE = declared(
+    dict.fromkeys((".obj", ".ply", ".stl"), write_grid),
+    voxels=core.Voxels(4),
+    path=core.Set(core.Image(3)),
+    score=core.Values(),
+)
+GRID = np.zeros((4, 4, 4, 1), np.float32)
+GRID[1:3, 1:3, 1:3] = 1
+
+
+@pytest.mark.parametrize("mesh", ["obj", "ply", "stl"])
+@pytest.mark.parametrize("gif", [False, True])
+def test_no_file_of_the_users_is_replaced(tmp_path, mesh, gif):
+    trimesh = pytest.importorskip("trimesh")
+
+    def start():
+        made = results.Results(tmp_path, MODE, gif=gif, mesh=mesh)
+        made.require_free(["below/a"])
+        return made
+
+    made = start()
+    outputs = {"voxels": GRID, "path": np.stack([PICTURE] * 2), "score": np.ones(())}
+    made.add(0, "below/a", outputs)
+    made.sheet(results.to_image(PICTURE))
+    assert made.finish() == ["values.npz", "values.csv"]
+    start()  # all that it would replace is its own
+    written = names(tmp_path)
+    assert len(written) == 8
+    assert trimesh.load(tmp_path / "below" / f"a.{mesh}").is_watertight
+    for name in written:
+        if name == "values.csv":  # ours as long as values.npz is
+            continue
+        ours = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(b"theirs")
+        with pytest.raises(UserError, match=f"result {name} would replace your file"):
+            start()
+        (tmp_path / name).write_bytes(ours)
+    (tmp_path / "values.npz").unlink()
+    with pytest.raises(UserError, match="result values.csv would replace your file"):
+        start()
+
+
+def test_a_name_too_long_for_a_file_is_one_line(tmp_path):
+    made = results.Results(tmp_path, declared(image=core.Image(3)))
+    longest = "日" * 82  # 250 bytes with .png, of 255
+    made.require_free([longest])
+    made.add(0, longest, {"image": PICTURE})
+    assert names(tmp_path) == [f"{longest}.png"]
+    with pytest.raises(UserError, match="File name too long; choose a shorter name"):
+        made.require_free([f"{longest}_there"])
+
+
+def test_tables_beside_a_result_of_their_name(tmp_path):
+    mode = declared(voxels=core.Voxels(4), score=core.Values())
+    made = results.Results(tmp_path, mode)
+    made.require_free(["values"])
+    made.add(0, "values", {"voxels": GRID, "score": np.ones(())})
+    assert made.finish() == ["values_of_all.npz", "values_of_all.csv"]
+    with np.load(tmp_path / "values.npz") as arrays:
+        assert arrays.files == ["voxels"]
+
+
 def test_a_result_of_the_sheet_s_name_is_not_replaced_by_it(tmp_path):
     made = results.Results(tmp_path, declared(image=core.Image(3)))
     made.require_free(["contact_sheet"])
@@ -179,6 +247,23 @@ def test_inputs_stand_beside_outputs():
     is_red = np.all(sheet == (255, 0, 0), axis=-1).sum(axis=0) > 150
     assert is_black.sum() == 200  # as large as the largest
     assert np.flatnonzero(is_black).max() < np.flatnonzero(is_red).min()
+
+
+def test_cards_hold_what_is_shown_alone():
+    mode = declared(picture=core.Image(3), path=core.Set(core.Image(3)))
+    outputs = {
+        "picture": gradient(600, 300),
+        "path": np.stack([gradient(400, 500)] * 3),
+    }
+    (made,) = cards(1, mode, {}, outputs)
+    picture, path = (cell.picture for cell in made.cells)
+    assert picture.shape == (256, 128, 3) and path.shape[1] == 3 * 256
+    whole = [
+        contact_sheet.Cell("picture", outputs["picture"]),
+        contact_sheet.Cell("path", results.strip(outputs["path"]), 3),
+    ]
+    wanted = contact_sheet.draw([made._replace(cells=whole)])
+    np.testing.assert_array_equal(contact_sheet.draw([made]), wanted)
 
 
 def test_many_results_of_noise_stand_in_a_square():

@@ -65,12 +65,29 @@ def test_few_programs_serve_many_sizes(sizes):
     mode, traced = counting(toys.enlarge(multiple_of=4))
     told = []
     made = results(mode, {"input": str(sizes)}, max_shapes=3, say=told)
-    assert len(made) == 10 and len(traced) <= 3
-    assert len(told) == 1 and "10 sizes are padded to multiples of" in told[0]
+    assert len(made) == 10 and len(traced) <= 4
+    assert len(told) == 1
+    assert f"10 sizes are padded to {len(traced)}, by at most 30%" in told[0]
     for i in range(10):
         np.testing.assert_array_equal(
             made[str(i)].outputs["image"], gradient(20 + i, 30 + 2 * i)
         )
+
+
+@pytest.mark.parametrize(("scale", "size"), [(1, 8), (2, 2)])
+def test_a_batch_is_as_large_as_its_results_allow(photos, monkeypatch, scale, size):
+    monkeypatch.setattr(running, "PIXELS", 8 * 40 * 50)
+    call, taken = running.Runner.__call__, []
+
+    def counted(runner, arrays, keys):
+        taken.append(len(keys))
+        return call(runner, arrays, keys)
+
+    monkeypatch.setattr(running.Runner, "__call__", counted)
+    for i in range(8):
+        (photos / f"a{i}.png").write_bytes((photos / "a.png").read_bytes())
+    assert len(results(toys.enlarge(scale), {"input": str(photos)}, num=9)) == 9
+    assert max(taken) == size
 
 
 def test_the_last_batch_is_of_the_compiled_size():

@@ -1,6 +1,7 @@
 """The command line from end to end: one line for every mistake, and the exit status."""
 
 import re
+import runpy
 import subprocess
 import sys
 
@@ -165,6 +166,15 @@ def test_every_system_is_listed_with_its_modes_and_sizes():
             assert all(f"--{argument}: " in text for argument in mode.inputs)
         assert "configs: " in text and "demo" in text
     assert "generator 54,413,955" in "\n".join(systems_cli.describe("pix2pix"))
+
+
+def test_the_package_of_systems_is_a_command_too(monkeypatch, capsys):
+    """`python -m jaxgan.systems` is `jaxgan systems`."""
+    monkeypatch.setattr(sys, "argv", ["jaxgan.systems", "--system=gan"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("jaxgan.systems", run_name="__main__")
+    assert not ended.value.code
+    assert capsys.readouterr().out == "\n".join(systems_cli.describe("gan")) + "\n"
 
 
 def test_the_module_is_a_command_of_its_own(tmp_path):
