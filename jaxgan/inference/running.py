@@ -20,9 +20,8 @@ from jaxgan.inference.declared import is_lab, item_of
 from jaxgan.inference.inputs import Example, Shape, Source
 
 BATCH_SIZE = 16
-PIXELS = (
-    2**22
-)  # of a batch's inputs, or of larger outputs, where the user does not choose its size
+# Of a batch's inputs, or of larger outputs, where the user does not choose its size.
+PIXELS = 2**22
 SHAPES = 8  # sizes beyond which like ones are padded to one, to compile less often
 
 
