@@ -45,6 +45,11 @@ class FileSource:
         self.name = files.name
         self._files, self._columns = files, {k: tuple(v) for k, v in columns.items()}
         self._arrays = dict(arrays or {})
+        if taken := set(columns) & set(self._arrays):
+            raise UserError(
+                f"{self.name}: data.label_pattern names a group {min(taken)!r}, which "
+                "is the picture itself; choose another name"
+            )
         names = names or {}
         self.fields = {key: Field(None) for key in columns} | {
             key: Field(
@@ -73,6 +78,9 @@ class FileSource:
             key: self._files.read(names[index]) for key, names in self._columns.items()
         }
 
+    def file_names(self) -> Sequence[str]:
+        return next(iter(self._columns.values()))
+
     def describe(self, index: int) -> str:
         names = [column[index] for column in self._columns.values()]
         return f"{self.name}/{' and '.join(names)}"
@@ -100,17 +108,23 @@ def examples(files: Files, split: str, pattern: str | None) -> tuple[Source, boo
         top = [n.split("/", 1)[0] for n in names]
         arrays["label"] = np.array([folders.index(t) for t in top], np.int32)
         classes["label"] = folders
-    if pattern:
-        more, words = _match(files, pattern, every)
-        arrays |= more
-        classes |= words
-    return FileSource(files, {"image": names}, arrays, classes), own
+    more, words = _match(files, names, pattern, every)
+    return FileSource(files, {"image": names}, arrays | more, classes | words), own
 
 
 def _match(
-    files: Files, pattern: str, every: Sequence[Files]
+    files: Files, names: Sequence[str], pattern: str | None, every: Sequence[Files]
 ) -> tuple[dict[str, np.ndarray], dict[str, tuple[str, ...]]]:
-    """Arrays of what the named groups hold, and the words that numbers stand for."""
+    """Arrays of what the named groups hold, and the words that numbers stand for.
+
+    Args:
+      files: their name is for messages.
+      names: of one file an example.
+      pattern: None gives nothing.
+      every: files whose words are numbered too.
+    """
+    if not pattern:
+        return {}, {}
     try:
         compiled = re.compile(pattern)
     except re.error as error:
@@ -123,7 +137,7 @@ def _match(
             "(?P<name>...), such as (?P<age>\\d+)_(?P<gender>\\d)_"
         )
     found = []
-    for name in files.names:
+    for name in names:
         match = compiled.match(PurePosixPath(name).name)
         if not match:
             raise UserError(
@@ -146,9 +160,15 @@ def _match(
 
 
 def pairs(
-    files: Files, split: str, folders: Sequence[str] | None, layout: str
+    files: Files,
+    split: str,
+    folders: Sequence[str] | None,
+    layout: str,
+    pattern: str | None = None,
 ) -> tuple[Source, bool]:
     """Pairs: fields `a` and `b` from two folders, or one field `image` side by side.
+
+    The names of A's files give further fields by the pattern, as in `examples`.
 
     Raises:
       UserError: for files without a partner, or pictures that are not side by side.
@@ -156,23 +176,35 @@ def pairs(
     two = None if layout == "side_by_side" else _two_folders(files, split, folders)
     if two:
         a, b, own = two
-        return _match_pairs(files, a, b, ("a", "b")), own
-    files, own = choose_split(files, split)
+        return _match_pairs(files, a, b, ("a", "b"), pattern), own
+    chosen, own = choose_split(files, split)
     if layout == "auto":
-        _check_side_by_side(files)
-    return FileSource(files, {"image": files.names}), own
+        _check_side_by_side(chosen)
+    return _flat(chosen, "image", pattern, files), own
+
+
+def _flat(files: Files, field: str, pattern: str | None, whole: Files) -> Source:
+    """Every file is an example; words are numbered over the whole set."""
+    arrays, words = _match(files, files.names, pattern, [whole])
+    return FileSource(files, {field: files.names}, arrays, words)
 
 
 def domains(
-    files: Files, split: str, folders: Sequence[str] | None, layout: str
+    files: Files,
+    split: str,
+    folders: Sequence[str] | None,
+    layout: str,
+    pattern: str | None = None,
 ) -> tuple[tuple[Source, Source], bool]:
     """The two domains of unpaired translation, each with the field `image`.
+
+    File names give further fields by the pattern, as in `examples`.
 
     Raises:
       UserError: if there are no two domains to be found.
     """
     if layout == "side_by_side":
-        source, own = pairs(files, split, None, layout)
+        source, own = pairs(files, split, None, layout, pattern)
         return (source, source), own
     two = _two_folders(files, split, folders)
     if not two:
@@ -187,32 +219,34 @@ def domains(
             "data.layout=side_by_side"
         )
     a, b, own = two
-    return (FileSource(a, {"image": a.names}), FileSource(b, {"image": b.names})), own
+    first, second = (_flat(side, "image", pattern, files) for side in (a, b))
+    return (first, second), own
 
 
-def low_high(files: Files, split: str, scale: int | None = None) -> tuple[Source, bool]:
+def low_high(
+    files: Files, split: str, scale: int | None = None, pattern: str | None = None
+) -> tuple[Source, bool]:
     """High-resolution images (`hr`), with their low-resolution partners where given.
+
+    The names of the first give further fields by the pattern, as in `examples`.
 
     Raises:
       UserError: for files without a partner, and low-resolution files that are named
         after another scale than `scale`.
     """
-    high = files.find_folder("hr")
+    outer, own = files, False
+    if not files.find_folder("hr"):
+        outer, own = choose_split(files, split)
+    high, low = outer.find_folder("hr"), outer.find_folder("lr")
     if not high:
-        files, own = choose_split(files, split)
-        high = files.find_folder("hr")
-    else:
-        own = False
-    low = files.find_folder("lr")
-    if not high:
-        return FileSource(files, {"hr": files.names}), own
+        return _flat(outer, "hr", pattern, files), own
     a, own_a = (
-        (files.inside(high), own) if own else choose_split(files.inside(high), split)
+        (outer.inside(high), own) if own else choose_split(outer.inside(high), split)
     )
     if not low:
-        return FileSource(a, {"hr": a.names}), own_a
-    b = files.inside(low) if own else choose_split(files.inside(low), split)[0]
-    return _match_pairs(files, a, b, ("hr", "lr"), scale), own_a
+        return _flat(a, "hr", pattern, files), own_a
+    b = outer.inside(low) if own else choose_split(outer.inside(low), split)[0]
+    return _match_pairs(files, a, b, ("hr", "lr"), pattern, scale), own_a
 
 
 def _two_folders(
@@ -263,6 +297,7 @@ def _match_pairs(
     a: Files,
     b: Files,
     fields: tuple[str, str],
+    pattern: str | None,
     scale: int | None = None,
 ) -> Source:
     exact = lambda name: name.rsplit(".", 1)[0]  # noqa: E731
@@ -298,7 +333,8 @@ def _match_pairs(
     joined = Files(
         files.name, tuple(read), lambda name: read[name][0].read(read[name][1])
     )
-    return FileSource(joined, columns)
+    arrays, words = _match(joined, columns[fields[0]], pattern, [files])
+    return FileSource(joined, columns, arrays, words)
 
 
 def _by_stem(files: Files, stem: Callable[[str], str]) -> dict[str, str]:

@@ -24,10 +24,13 @@ class Options:
       holdout: the share of the training examples that is kept back for `validation`
         (and for `test` if there is none); None is 0.1 where the source has no other
         splits and 0 where it has.
-      holdout_by: a field whose equal values stay together, such as `identity`.
+      holdout_by: a field whose equal values stay together, such as `identity`. Which
+        ones are kept back follows from these values, else from the files' names:
+        another file moves none of the others. Arrays go by their order.
       where: `{field: values}` that an example must have, class names or numbers.
       label_pattern: a regular expression over file names whose named groups become
-        fields: `(?P<age>\\d+)_(?P<gender>\\d)_` for UTKFace.
+        fields: `(?P<age>\\d+)_(?P<gender>\\d)_` for UTKFace. Of pairs the names of A
+        (or `hr`) count.
       layout: `auto`, `folders` or `side_by_side`, for pairs in folders.
       folders: the two folders that hold A and B; a tuple, or words with a comma
         between.

@@ -78,6 +78,10 @@ class Source(Protocol):
         """The image files of one example."""
         ...
 
+    def file_names(self) -> Sequence[str] | None:
+        """A file's name for each example, relative to the source; None: no files."""
+        ...
+
     def describe(self, index: int) -> str:
         """What a message calls this example: the file, if it is one."""
         ...
@@ -128,6 +132,9 @@ class ArraySource:
     def encoded(self, index: int) -> dict[str, bytes]:
         return {}
 
+    def file_names(self) -> None:
+        return None
+
     def describe(self, index: int) -> str:
         return f"{self.name}, example {index}"
 
@@ -164,6 +171,9 @@ class RenderedSource:
     def encoded(self, index: int) -> dict[str, bytes]:
         return {}
 
+    def file_names(self) -> None:
+        return None
+
     def describe(self, index: int) -> str:
         return f"{self.name}, example {index}"
 
@@ -189,6 +199,10 @@ class Subset:
 
     def encoded(self, index: int) -> dict[str, bytes]:
         return self._source.encoded(int(self._rows[index]))
+
+    def file_names(self) -> Sequence[str] | None:
+        names = self._source.file_names()
+        return None if names is None else [names[row] for row in self._rows]
 
     def describe(self, index: int) -> str:
         return self._source.describe(int(self._rows[index]))

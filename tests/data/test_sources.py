@@ -157,6 +157,78 @@ def test_without_folders_a_tenth_is_held_out_and_always_the_same(folder):
     assert held == files_of(make_source(f"folder:{folder}", "test"))
 
 
+def test_a_file_more_or_less_moves_no_other_into_or_out_of_the_held_out(write):
+    def parts():
+        splits = ("train", "validation")
+        return [set(files_of(make_source(f"folder:{root}", s))) for s in splits]
+
+    for i in range(60):
+        root = write(f"{i:02d}.png", picture(i, 4, 4))
+    train, held = parts()
+    assert len(held) == 6
+    for name in (min(train), min(held)):
+        (root / name).unlink()
+    fewer = parts()
+    assert len(fewer[1]) == 6 and len(fewer[1] - held) == 1
+    assert held - fewer[1] == {min(held)}
+    write("aa.png", picture(0, 4, 4))
+    assert len(parts()[1] ^ fewer[1]) <= 2
+
+
+def test_held_out_groups_of_words_are_those_of_the_words(write):
+    def held():
+        options = {"label_pattern": "(?P<who>[a-z]+)_", "holdout_by": "who"}
+        found = files_of(make_source(f"folder:{root}", "test", **options))
+        return {name.split("_")[0] for name in found}
+
+    for who in "bcdefghijk":
+        for i in range(2):
+            root = write(f"{who}_{i}.png", picture(i, 4, 4))
+    before = held()
+    assert len(before) == 1
+    write("a_0.png", picture(0, 4, 4))  # every word has another number now
+    assert held() in (before, {"a"})
+
+
+def test_names_of_pairs_domains_and_high_resolution_have_fields(write):
+    def check(open_it, *, layout="auto", name="set"):
+        options = Options(
+            source=f"folder:{root}/{name}",
+            layout=layout,
+            label_pattern=r"(?P<photo>\d+)_(?P<kind>[a-z]+)",
+            holdout_by="photo",
+            holdout=0.4,
+        )
+        photos = []
+        for split in ("train", "validation"):
+            found = open_it(options, split)
+            for source in found if isinstance(found, tuple) else (found,):
+                assert source.fields["kind"].names == ("roof", "wall")
+                assert len(source) == 2 * len(set(source.column("photo")))
+                photos.append(set(source.column("photo").tolist()))
+        assert not photos[0] & photos[-1] and photos[0] | photos[-1] == set(range(5))
+
+    for i in range(10):
+        name = f"{i // 2:03d}_{('roof', 'wall')[i % 2]}.png"
+        for folder in ("two/A", "two/B", "high/HR", "low/HR", "low/LR", "flat"):
+            write(f"{folder}/{name}", picture(i, 4, 4))
+        for folder in ("domains/trainA", "domains/trainB"):
+            write(f"{folder}/{name}", picture(i, 4, 4))
+        root = write(f"side/{name}", picture(i, 4, 8))
+    check(open_pairs, name="two")
+    check(open_pairs, name="side")
+    check(open_domains, name="domains")
+    check(open_domains, name="side", layout="side_by_side")
+    for name in ("high", "low", "flat"):
+        check(open_high, name=name)
+
+
+def test_a_group_of_the_pattern_does_not_replace_the_picture(write):
+    root = write("1.png", picture(0))
+    with pytest.raises(UserError, match="names a group 'image', which is the picture"):
+        make_source(f"folder:{root}", label_pattern=r"(?P<image>\d)", holdout=0.0)
+
+
 def test_holdout_by_group_does_not_tear_groups_apart(tmp_path):
     person = np.repeat(np.arange(10), 5)
     np.savez(tmp_path / "x.npz", image=np.zeros((50, 4, 4), np.uint8), person=person)
