@@ -250,6 +250,8 @@ def finish_array(read: Raw, column: Column, places: np.ndarray) -> np.ndarray:
 def _finish_numbers(values: np.ndarray, column: Column) -> np.ndarray:
     if column.bins is not None:
         values = np.digitize(values, column.bins, right=True)
+    if column.above is not None:
+        values = values > column.above
     if column.classes is not None:
         check_labels(values, column.classes, f"field {column.field!r}")
     return values if column.dtype is None else values.astype(column.dtype)
