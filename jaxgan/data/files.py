@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from jaxgan.core.errors import UserError, did_you_mean
-from jaxgan.data.pictures import FOREIGN, SUFFIXES
+from jaxgan.data.pictures import FOREIGN, SUFFIXES, warn_once
 
 log = logging.getLogger("jaxgan.data")
 
@@ -197,21 +197,39 @@ def choose_split(files: Files, split: str) -> tuple[Files, bool]:
     Returns:
       The files, and whether a folder of that split was found. Without one they are
       those of the training folder, or all of them if there is none either.
+
+    Raises:
+      UserError: if there are no training images, or a folder `train` may be a class.
     """
     own = files.find_folder(*SPLIT_FOLDERS[split])
-    if own:
-        return files.inside(own), True
     train = files.find_folder(*SPLIT_FOLDERS["train"])
-    if train:
-        return files.inside(train), False
     others = [files.find_folder(*SPLIT_FOLDERS[s]) for s in ("validation", "test")]
-    rest = files.without(*others)
+    rest = files.without(train, *others)
+    if train and rest.names:
+        _check_beside(rest, train, others)
+    if own or train:
+        return files.inside(own or train or ""), bool(own)
     if not rest.names:
         raise UserError(
             f"{files.name} holds only {' and '.join(o for o in others if o)}: put "
             f"training images into a folder train beside it"
         )
     return rest, False
+
+
+def _check_beside(rest: Files, train: str, others: Sequence[str | None]) -> None:
+    """Says what becomes of files outside the splits; a class may be called train."""
+    folders = rest.folders()
+    if folders and not any(others):
+        raise UserError(
+            f"{rest.name}: is {train} a class or the training images? Beside it are "
+            f"{', '.join(folders[:8])}, but no val or test; rename the class, or name "
+            f"the folder {train} in data.source"
+        )
+    warn_once(
+        f"{rest.name}: {len(rest.names)} images beside the folder {train} are passed "
+        f"over, such as {rest.names[0]}"
+    )
 
 
 def all_splits(files: Files) -> list[Files]:

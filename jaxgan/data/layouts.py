@@ -5,7 +5,7 @@
 | images, labelled | label folders, names by a pattern, or flat |
 | paired | two folders of equal file names (`A`, `B`, `data.folders`), or side by side |
 | unpaired | `trainA` and `trainB`, two folders, side by side if `data.layout` says so |
-| low_high | `HR` with or without `LR`, or flat |
+| low_high | DIV2K's names, `HR` with or without `LR`, or flat |
 
 Above or below these, folders `train`, `val` and `test` part the splits.
 """
@@ -25,11 +25,18 @@ from jaxgan.data.files import SPLIT_FOLDERS, Files, all_splits, choose_split
 from jaxgan.data.pictures import Unusable, decode
 from jaxgan.data.sources import Field, Source
 
+SIDE_BY_SIDE = 1.8  # width over height from which on; photographs go up to 16:9
 _DOMAIN_SPLITS = {
     "train": ("train",),
     "validation": ("val", "valid"),
     "test": ("test",),
 }
+# DIV2K_train_HR, DIV2K_train_LR_bicubic/X4, DIV2K_valid_HR
+_SIZES = re.compile(
+    rf"(?:.*_)?({'|'.join(sum(SPLIT_FOLDERS.values(), ()))})"
+    r"_(hr|lr)(?:_bicubic)?(?:_x(\d+))?"
+)
+_SCALE = re.compile(r"[xX]\d+")
 
 
 class FileSource:
@@ -234,6 +241,12 @@ def low_high(
       UserError: for files without a partner, and low-resolution files that are named
         after another scale than `scale`.
     """
+    sized = _sizes_by_name(files, split, scale)
+    if sized:
+        a, b, own = sized
+        if not b:
+            return _flat(a, "hr", pattern, files), own
+        return _match_pairs(files, a, b, ("hr", "lr"), pattern, scale), own
     outer, own = files, False
     if not files.find_folder("hr"):
         outer, own = choose_split(files, split)
@@ -247,6 +260,52 @@ def low_high(
         return _flat(a, "hr", pattern, files), own_a
     b = outer.inside(low) if own else choose_split(outer.inside(low), split)[0]
     return _match_pairs(files, a, b, ("hr", "lr"), pattern, scale), own_a
+
+
+def _sizes_by_name(
+    files: Files, split: str, scale: int | None
+) -> tuple[Files, Files | None, bool] | None:
+    """High and low resolution from folders called as those of DIV2K, or None.
+
+    The low one is None where there is none of that scale; degradations other than
+    `bicubic` are passed over. The flag is that of `choose_split`.
+    """
+    high: dict[str, str] = {}
+    low: dict[str, dict[int | None, str]] = {}
+    for folder in files.folders():
+        found = _SIZES.fullmatch(folder.lower())
+        if not found:
+            continue
+        word, kind, times = found.groups()
+        if kind == "hr":
+            other = high.setdefault(word, folder)
+            if other != folder:
+                raise UserError(
+                    f"{files.name}: {other} and {folder} are both of high resolution; "
+                    "keep one of them in the folder"
+                )
+            continue
+        inner = [f for f in files.inside(folder).folders() if _SCALE.fullmatch(f)]
+        low.setdefault(word, {}).update(
+            {int(f[1:]): f"{folder}/{f}" for f in inner}
+            or {int(times) if times else None: folder}
+        )
+    if not high:
+        return None
+    own = [word for word in SPLIT_FOLDERS[split] if word in high]
+    chosen = own or [word for word in SPLIT_FOLDERS["train"] if word in high]
+    if not chosen:
+        raise UserError(
+            f"{files.name} holds only {' and '.join(high.values())}: put training "
+            "images into a folder train_HR beside it"
+        )
+    scales = low.get(chosen[0], {})
+    if scale is None and len(scales) == 1:
+        (partner,) = scales.values()
+    else:
+        partner = scales.get(scale) or scales.get(None)
+    b = files.inside(partner) if partner else None
+    return files.inside(high[chosen[0]]), b, bool(own)
 
 
 def _two_folders(
@@ -353,12 +412,19 @@ def _by_stem(files: Files, stem: Callable[[str], str]) -> dict[str, str]:
 
 
 def _check_side_by_side(files: Files) -> None:
+    folders = files.folders()
+    if len(folders) == 2 and all("/" in name for name in files.names):
+        raise UserError(
+            f"{files.name}: if its folders {folders[0]} and {folders[1]} hold A and B, "
+            f"name them with data.folders={folders[0]},{folders[1]}; if each picture "
+            "is A and B side by side, set data.layout=side_by_side"
+        )
     for name in files.names[:16]:  # a broken file says nothing about the layout
         try:
             rows, columns = decode(files.read(name)).shape[:2]
-        except Unusable:
+        except (Unusable, OSError):
             continue
-        if columns < 1.5 * rows:
+        if columns < SIDE_BY_SIDE * rows:
             raise UserError(
                 f"{files.name}/{name} is {columns}x{rows}, not two pictures side by "
                 "side; put A and B into folders A and B (or name two with "

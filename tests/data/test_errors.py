@@ -1,10 +1,12 @@
 """One line for everything that a user can put right: it names the thing and the way."""
 
+import io
 import logging
 import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxgan.core import UserError
 from jaxgan.data import from_arrays, make_source, make_task
@@ -131,6 +133,31 @@ def test_a_box_cannot_cut_given_low_resolution():
     high, low = np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 8, 8, 3), np.uint8)
     with refuses("data.box cannot cut the high resolution and the source's own low"):
         task(from_arrays(hr=high, lr=low), "low_high", box=16)
+
+
+def test_a_class_called_train(write):
+    for name in ("bus/1.png", "car/2.png", "train/3.png"):
+        root = write(name, picture(0))
+    with refuses("set: is train a class or the training images.* bus, car, but no val"):
+        task(f"folder:{root}", "labelled")
+    assert task(f"folder:{root}/train").num_examples == 1
+    write("val/4.png", picture(0))
+    assert task(f"folder:{root}").num_examples == 1
+
+
+def test_two_folders_without_a_name_are_no_pictures_side_by_side(write):
+    for name in ("photo/1.png", "sketch/1.png"):
+        root = write(name, picture(0, 16, 32))
+    with refuses("photo and sketch hold A and B, name them.*folders=photo,sketch; if"):
+        task(f"folder:{root}", "paired")
+    assert task(f"folder:{root}", "paired", folders="photo,sketch").num_examples == 1
+    assert task(f"folder:{root}", "paired", layout="side_by_side").num_examples == 2
+
+
+def test_wide_photographs_are_not_side_by_side(write):
+    root = write("1.png", picture(0, 90, 160))
+    with refuses("1.png is 160x90, not two pictures side by side"):
+        task(f"folder:{root}", "paired")
 
 
 def test_pictures_that_are_not_side_by_side(folder):
@@ -325,6 +352,17 @@ def test_low_resolution_needs_a_multiple_of_the_scale():
     source = from_arrays(image=np.zeros((4, 32, 32, 3), np.uint8))
     with refuses(r"data.image_size \(30, 30\) is not a multiple of data.scale=4"):
         task(source, "low_high", image_size=30)
+
+
+def test_class_maps_above_255_are_named_not_wrapped(write):
+    maps = np.array([[0, 300]], np.uint16)
+    for name, values in (("A/1.png", picture(0)), ("B/1.png", maps)):
+        buffer = io.BytesIO()
+        Image.fromarray(values).save(buffer, "png")
+        root = write(name, buffer.getvalue())
+    wide = task(f"folder:{root}", "paired", palette_b=3, reader="pillow")
+    with refuses("its class number 300 is above 255"):
+        first(wide)
 
 
 def test_voxels_that_do_not_fit():

@@ -129,6 +129,15 @@ def test_split_folders_are_the_splits(write):
 SPLITS = ("train", "validation", "test")
 
 
+def test_files_beside_the_training_folder_are_told_of(write, caplog):
+    for name in ("train/a.png", "b.png", "c.png", "test/d.png", "more/e.png"):
+        root = write(name, picture(0))
+    assert files_of(make_source(f"folder:{root}", "train")) == ["train/a.png"]
+    make_source(f"folder:{root}", "test")
+    told = "set: 3 images beside the folder train are passed over, such as b.png"
+    assert caplog.text.count(told) == 1
+
+
 def test_one_held_out_folder_serves_validation_and_test(write):
     for name in ("train/a.png", "train/b.png", "test/d.png"):
         root = write(name, picture(0))
@@ -357,6 +366,33 @@ def test_high_resolution_alone_or_with_its_low_partners(write):
     both = open_high(Options(source=f"folder:{root}", holdout=0.0), "train")
     assert set(both.fields) == {"hr", "lr"}
     assert (example(both, 1)["lr"] == picture(1, 4, 4)).all()
+
+
+def test_div2k_as_it_is_unpacked(write):
+    for i in range(3):
+        write(f"DIV2K_train_HR/000{i}.png", picture(i, 16, 16))
+        for scale in (2, 4):
+            name = f"X{scale}/000{i}x{scale}.png"
+            low = picture(10 * scale + i, 16 // scale, 16 // scale)
+            write(f"DIV2K_train_LR_bicubic/{name}", low)
+            write(f"DIV2K_train_LR_unknown/{name}", low)
+    root = write("DIV2K_valid_HR/0801.png", picture(9, 16, 16))
+
+    def found(split, scale):
+        return open_high(Options(source=f"folder:{root}"), split, scale)
+
+    train = found("train", 4)
+    assert len(train) == 3 and set(train.fields) == {"hr", "lr"}
+    assert (example(train, 1)["lr"] == picture(41, 4, 4)).all()
+    assert (example(found("train", 2), 1)["lr"] == picture(21, 8, 8)).all()
+    assert set(found("train", 3).fields) == {"hr"}
+    for split in ("validation", "test"):
+        held = found(split, 4)
+        assert len(held) == 1 and set(held.fields) == {"hr"}
+        assert (example(held, 0)["hr"] == picture(9, 16, 16)).all()
+    write("Other_train_HR/1.png", picture(0))
+    with pytest.raises(UserError, match="DIV2K_train_HR and Other_train_HR are both"):
+        found("train", 4)
 
 
 def test_a_partner_of_the_whole_name_is_not_asked_for_its_scale(write):
