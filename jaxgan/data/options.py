@@ -54,7 +54,7 @@ class Options:
         width)`.
       channels: 1 or 3; None keeps an array's own and is 3 for files.
       flip: mirror half of the training images left to right.
-      value_range: what 0 and 255 become.
+      value_range: what 0 and 255 become; systems take (-1, 1).
     """
 
     source: Any = None
