@@ -120,20 +120,43 @@ def _is_hidden(name: str) -> bool:
     return any(p.startswith(".") or p == "__MACOSX" for p in parts)
 
 
+def local_path(scheme: str, path: str) -> Path:
+    """The path of a source.
+
+    Raises:
+      UserError: if it lies in a bucket, or cannot be a path.
+    """
+    if "://" in path:
+        raise UserError(
+            f"{scheme}:{path}: folders and archives are read from a local disk; copy "
+            "or mount it there, or read the set with tfds: and data_dir"
+        )
+    try:
+        found = Path(path).expanduser()
+        found.exists()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{scheme}:{path}: it cannot be opened ({reason}); check data.source"
+        ) from error
+    return found
+
+
 def _open_folder(path: str) -> Files:
-    root = Path(path).expanduser()
+    root = local_path("folder", path)
     if not root.is_dir():
         if root.is_file():
             raise UserError(
                 f"folder:{path}: it is a file; name the folder, or write zip:{path}"
             )
         near = ""
-        if root.parent.is_dir():
+        with contextlib.suppress(OSError):
             near = did_you_mean(root.name, [p.name for p in root.parent.iterdir()])
         raise UserError(
             f"folder:{path}: there is no such folder{near}; check data.source"
         )
-    found = (p.relative_to(root).as_posix() for p in _walk(root) if p.is_file())
+    every = (p for p in _walk(root) if os.path.isfile(p))
+    found = (p.relative_to(root).as_posix() for p in every)
     names = tuple(sorted(n for n in found if not _is_hidden(n)))
     return Files(f"folder:{path}", names, lambda name: (root / name).read_bytes())
 
@@ -143,8 +166,12 @@ def _walk(root: Path) -> Iterator[Path]:
 
     A link to a folder around itself is not followed; two links to one folder both are.
     """
+
+    def tell(error: OSError) -> None:
+        log.warning("%s: passed over, it cannot be read: %s", root, error)
+
     around: dict[str, tuple[str, ...]] = {str(root): (os.path.realpath(root),)}
-    for here, folders, names in os.walk(root, followlinks=True):
+    for here, folders, names in os.walk(root, onerror=tell, followlinks=True):
         chain = around.pop(here)
         for folder in folders.copy():
             path = os.path.join(here, folder)
@@ -158,10 +185,11 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def _open_zip(path: str) -> Files:
     path, _, inner = path.partition("!/")
-    if not Path(path).expanduser().is_file():
+    file = local_path("zip", path)
+    if not file.is_file():
         raise UserError(f"zip:{path}: there is no such file; check data.source")
     try:
-        archive = zipfile.ZipFile(Path(path).expanduser())
+        archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError) as error:
         raise UserError(
             f"zip:{path}: it is no zip archive or not whole ({error}); fetch it again"

@@ -22,7 +22,7 @@ from jaxtyping import Int
 
 from jaxgan.core.errors import UserError
 from jaxgan.data.files import SPLIT_FOLDERS, Files, all_splits, choose_split
-from jaxgan.data.pictures import Unusable, decode
+from jaxgan.data.pictures import Unusable, decode, warn_once
 from jaxgan.data.sources import Field, Source
 
 SIDE_BY_SIDE = 1.8  # width over height from which on; photographs go up to 16:9
@@ -110,11 +110,18 @@ def examples(files: Files, split: str, pattern: str | None) -> tuple[Source, boo
     files, own = choose_split(files, split)
     names = files.names
     arrays, classes = {}, {}
-    if files.folders() and all("/" in n for n in names):
+    stray = [n for n in names if "/" not in n]
+    if not stray:
         folders = sorted({folder for other in every for folder in other.folders()})
-        top = [n.split("/", 1)[0] for n in names]
-        arrays["label"] = np.array([folders.index(t) for t in top], np.int32)
+        numbers = {folder: number for number, folder in enumerate(folders)}
+        top = [numbers[n.split("/", 1)[0]] for n in names]
+        arrays["label"] = np.array(top, np.int32)
         classes["label"] = folders
+    elif 2 * len(stray) < len(names):
+        warn_once(
+            f"{files.name}: its folders are no labels, for {stray[0]} lies beside them "
+            f"({len(stray)} such in all); move it away to have labels"
+        )
     more, words = _match(files, names, pattern, every)
     return FileSource(files, {"image": names}, arrays | more, classes | words), own
 

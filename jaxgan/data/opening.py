@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.core.errors import UserError, did_you_mean, one_of
 from jaxgan.data import archives, layouts
 from jaxgan.data.files import SPLIT_FOLDERS, Files, open_files
 from jaxgan.data.options import Options
@@ -121,6 +121,8 @@ def _open(
         else:
             from jaxgan.data import tfds_source
 
+            for key in more:
+                one_of(key, ("data_dir",), f"{source}: data.source_options")
             found, own = tfds_source.open_tfds(rest, wanted, domains=domains, **more)
         return tuple(_where(s, options) for s in found), own
 

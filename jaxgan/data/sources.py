@@ -88,7 +88,7 @@ class Source(Protocol):
 
 
 class ArraySource:
-    """Examples that lie in memory."""
+    """Examples that lie in memory. A field of words becomes one of class numbers."""
 
     def __init__(
         self,
@@ -104,7 +104,13 @@ class ArraySource:
         if len(set(lengths.values())) != 1:
             found = ", ".join(f"{k} has {n}" for k, n in lengths.items())
             raise UserError(f"{name}: all arrays need the same length, but {found}")
-        self._arrays = dict(arrays)
+        self._arrays, names = dict(arrays), dict(names or {})
+        for key, value in arrays.items():
+            # Words are numbered as label folders are; `split` is read as it is.
+            if value.ndim == 1 and value.dtype.kind == "U" and key != "split":
+                words, numbers = np.unique(value, return_inverse=True)
+                names[key] = tuple(words.tolist())
+                self._arrays[key] = numbers.astype(np.int32)
         self._length = next(iter(lengths.values()))
         if self._length == 0:
             raise UserError(f"{name}: it holds no examples")
@@ -112,10 +118,10 @@ class ArraySource:
             key: Field(
                 tuple(value.shape[1:]),
                 str(value.dtype),
-                tuple(names[key]) if names and key in names else None,
+                tuple(names[key]) if key in names else None,
                 grids.get(key) if grids else None,
             )
-            for key, value in arrays.items()
+            for key, value in self._arrays.items()
         }
 
     def __len__(self) -> int:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import zipfile
 
 import numpy as np
@@ -84,6 +85,23 @@ def test_empty_folder_says_what_was_looked_for(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with refuses(r"there are no images in it; looked.*\.jpg.*\.png"):
         task(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("scheme", ["folder", "zip", "npz"])
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("gs://bucket/faces", "read from a local disk; copy or mount.*tfds: and data_"),
+        (
+            "/" + 300 * "x",
+            r"it cannot be opened \(File name too long\); check data.sou",
+        ),
+    ],
+    ids=["bucket", "long"],
+)
+def test_paths_that_are_none_on_this_machine(scheme, path, message):
+    with refuses(f"{scheme}:{path}: .*{message}"):
+        task(f"{scheme}:{path}")
 
 
 def test_missing_or_broken_zip(tmp_path):
@@ -220,6 +238,43 @@ def test_labels_out_of_range(label):
         task(source, "labelled", num_classes=3)
 
 
+def test_a_file_beside_label_folders_is_named(write, caplog):
+    for name in ("cat/1.png", "dog/2.png", "stray.png"):
+        root = write(name, picture(0))
+    with refuses("has no field 'label'"):
+        task(f"folder:{root}", "labelled")
+    assert "its folders are no labels, for stray.png lies beside them" in caplog.text
+
+
+@pytest.mark.parametrize("bins", [(5, 3), (5, 5)])
+def test_bins_that_do_not_ascend(bins):
+    source = from_arrays(image=np.zeros((2, 8, 8), np.uint8), age=np.arange(2))
+    with refuses(r"data.bins is \(5, .\): .* in ascending order"):
+        task(source, "labelled", label="age", bins=bins)
+
+
+def test_a_folder_that_cannot_be_read_is_told_of(write, caplog, monkeypatch):
+    for name in ("a/1.png", "b/2.png"):
+        root = write(name, picture(0))
+    scan = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert task(f"folder:{root}").num_examples == 1
+    assert "passed over, it cannot be read: [Errno 13] Permission" in caplog.text
+
+
+def test_options_that_a_source_does_not_know():
+    with refuses("synthetic:boxes: data.source_options cannot set 'split'"):
+        task("synthetic:boxes", source_options={"split": "train"})
+    with refuses("tfds:x: data.source_options 'dat_dir'.*did you mean 'data_dir'"):
+        task("tfds:x", source_options={"dat_dir": "x"})
+
+
 def test_missing_label_field(folder):
     with refuses("has no field 'label', only image"):
         task(f"folder:{folder}", "labelled")
@@ -330,6 +385,8 @@ def test_a_damaged_member_of_a_zip_is_named(write, tmp_path):
     source = make_source(f"zip:{path}", holdout=0.0)
     with pytest.raises(OSError, match="Bad CRC-32"):
         source.encoded(0)
+    with refuses(r"pictures.zip/1.png: cannot be read \(Bad CRC-32"):
+        first(task(f"zip:{path}", "paired"))
 
 
 def test_one_example_cannot_be_divided(write):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jaxgan.core import UserError
-from jaxgan.data import Field, example, files, from_arrays, make_source
+from jaxgan.data import Field, example, files, from_arrays, make_source, make_task
 from jaxgan.data.opening import open_domains, open_high, open_pairs
 from jaxgan.data.options import Options
 from tests.data.conftest import encode, picture
@@ -269,6 +269,16 @@ def test_npz_separates_examples_from_what_describes_them(tmp_path):
     assert set(source.fields) == {"packed", "label"}
     assert source.fields["packed"].grid == (4, 4, 4)
     assert source.fields["label"].names == ("bed", "chair", "desk")
+
+
+def test_words_of_an_npz_are_numbered_as_label_folders_are(tmp_path):
+    arrays = {"image": np.zeros((3, 4, 4), np.uint8), "label": ["dog", "cat", "dog"]}
+    np.savez(tmp_path / "x.npz", **arrays)
+    data = {"task": "labelled", "source": f"npz:{tmp_path}/x.npz", "image_size": 4}
+    task = make_task({**data, "holdout": 0.0})
+    assert task.examples(range(3))["label"].tolist() == [1, 0, 1]
+    source = make_source(data["source"], holdout=0.0, where={"label": "cat"})
+    assert source.fields["label"].names == ("cat", "dog") and len(source) == 1
 
 
 def test_a_field_of_an_npz_parts_the_splits(tmp_path):
