@@ -1,6 +1,8 @@
 """Sources in one file: npz archives and the embedded procedural sets."""
 
+import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,10 @@ _MAIN = (
 )  # they tell how many examples there are
 
 
+# As long as anything holds them.
+_opened: weakref.WeakValueDictionary[tuple, Source] = weakref.WeakValueDictionary()
+
+
 def open_npz(path: str) -> Source:
     """Reads `.npz` (every array with one row an example) or `.npy` (one field `image`).
 
@@ -32,6 +38,16 @@ def open_npz(path: str) -> Source:
     file = local_path("npz", path)
     if not file.is_file():
         raise UserError(f"npz:{path}: there is no such file; check data.source")
+    about = file.stat()
+    key = path, str(file.resolve()), about.st_mtime_ns, about.st_size
+    # The splits of a set are parts of the same arrays.
+    source = _opened.get(key)
+    if source is None:
+        source = _opened[key] = _read_npz(path, file)
+    return source
+
+
+def _read_npz(path: str, file: Path) -> Source:
     try:
         loaded: Any = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):

@@ -41,7 +41,8 @@ class Options:
       reader: `tensorflow` or `pillow` for image files, `auto` takes the first that is
         installed.
       in_memory: decode all files, or draw all examples, once and keep them.
-      threads: for reading and decoding; 0 is the number of cores, at most 16.
+      threads: for reading and decoding; 0 is the number of cores that the process may
+        use, at most 16 for each of its devices.
       max_unreadable: the share of files that may be broken; they are named in the log
         and the next whole one takes their place.
       image_size: of the batch, `n` or `(height, width)`.

@@ -1,8 +1,10 @@
 """One line for everything that a user can put right: it names the thing and the way."""
 
+import errno
 import io
 import logging
 import os
+import pathlib
 import zipfile
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from jaxgan.core import UserError
-from jaxgan.data import from_arrays, make_source, make_task
+from jaxgan.data import from_arrays, make_source, make_task, plain_reader, tf_reader
 from tests.data.conftest import encode, picture
 
 
@@ -48,6 +50,53 @@ def test_unreadable_file_is_named_and_skipped_the_same_by_every_reader(
     assert (np.concatenate(got) == expected).all()
     late = task(f"folder:{root}", max_unreadable=0.2, reader=reader)
     assert (next(late.batches(4, 4))["image"] == got[4]).all()
+
+
+def test_small_images_do_not_end_what_tensorflow_reads_ahead(write, monkeypatch):
+    for i in range(12):
+        name = f"{i:02d}.{('png', 'jpg')[i % 2]}"
+        root = write(name, picture(i, 8, 8 if i in (2, 3, 7) else 16))
+    made = []
+    whole = tf_reader._dataset
+
+    def counting(*given):
+        made.append(given)
+        return whole(*given)
+
+    monkeypatch.setattr(tf_reader, "_dataset", counting)
+    data = {"resize": "crop", "image_size": (8, 16), "reader": "tensorflow"}
+    small = task(f"folder:{root}", **data)
+    iterator = small.batches(0, 4)
+    got = np.concatenate([next(iterator)["image"] for _ in range(6)])
+    assert len(made) == 1
+    rows = [small.rows(s, 4).indices["examples"] for s in range(6)]
+    stand_in = {2: 4, 3: 4, 7: 8}
+    used = [stand_in.get(i, i) for i in np.concatenate(rows).tolist()]
+    assert (got == task(f"folder:{root}", **data).examples(used)["image"]).all()
+    late = task(f"folder:{root}", **data)  # knows of them from the start
+    late.examples(range(12))
+    again = late.batches(0, 4)
+    assert all((next(again)["image"] == got[4 * i :][:4]).all() for i in range(6))
+
+
+def test_a_file_that_a_network_disk_refuses_once_is_read(write, monkeypatch, caplog):
+    for i in range(2):
+        root = write(f"{i}.png", picture(i, 8, 8))
+    failures = {"0.png": 2, "1.png": 9}
+    read = pathlib.Path.read_bytes
+
+    def refusing(path):
+        failures[path.name] -= 1
+        if failures[path.name] >= 0:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return read(path)
+
+    monkeypatch.setattr(pathlib.Path, "read_bytes", refusing)
+    monkeypatch.setattr(plain_reader, "_WAITS", (0.0, 0.0))
+    found = task(f"folder:{root}", max_unreadable=0.5).examples([0, 1])["image"]
+    assert (found == picture(0, 8, 8)).all()  # it stands in for the other
+    assert "0.png" not in caplog.text and failures["1.png"] == 6
+    assert "1.png: cannot be read ([Errno 116] Stale file handle)" in caplog.text
 
 
 @pytest.mark.parametrize("reader", ["pillow", "tensorflow"])

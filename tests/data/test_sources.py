@@ -9,7 +9,15 @@ import pytest
 from PIL import Image
 
 from jaxgan.core import UserError
-from jaxgan.data import Field, example, files, from_arrays, make_source, make_task
+from jaxgan.data import (
+    Field,
+    archives,
+    example,
+    files,
+    from_arrays,
+    make_source,
+    make_task,
+)
 from jaxgan.data.opening import open_domains, open_high, open_pairs
 from jaxgan.data.options import Options
 from tests.data.conftest import encode, picture
@@ -269,6 +277,17 @@ def test_npz_separates_examples_from_what_describes_them(tmp_path):
     assert set(source.fields) == {"packed", "label"}
     assert source.fields["packed"].grid == (4, 4, 4)
     assert source.fields["label"].names == ("bed", "chair", "desk")
+
+
+def test_an_npz_is_read_once_for_all_splits_until_it_changes(tmp_path):
+    np.savez(tmp_path / "x.npz", image=np.zeros((20, 4, 4), np.uint8))
+    name = f"npz:{tmp_path}/x.npz"
+    train, held = make_source(name), make_source(name, "test")
+    memory = archives.open_npz(name[4:]).column("image")
+    assert memory is archives.open_npz(name[4:]).column("image")
+    assert len(train) + len(held) == 20
+    np.savez(tmp_path / "x.npz", image=np.ones((21, 4, 4), np.uint8))
+    assert len(make_source(name)) + len(make_source(name, "test")) == 21
 
 
 def test_words_of_an_npz_are_numbered_as_label_folders_are(tmp_path):
