@@ -208,7 +208,7 @@ class Subset:
 
     def file_names(self) -> Sequence[str] | None:
         names = self._source.file_names()
-        return None if names is None else [names[row] for row in self._rows]
+        return None if names is None else [names[int(row)] for row in self._rows]
 
     def describe(self, index: int) -> str:
         return self._source.describe(int(self._rows[index]))

@@ -190,8 +190,7 @@ def _two_columns(
                 f"{', '.join(source.fields)} with data.fields"
             )
         shape = source.fields["image"].shape
-        flat = shape and shape[1] < SIDE_BY_SIDE * shape[0]
-        if options.layout == "auto" and flat:
+        if options.layout == "auto" and shape and shape[1] < SIDE_BY_SIDE * shape[0]:
             raise UserError(
                 f"{source.name}: its pictures are {shape[1]}x{shape[0]}, not two side "
                 "by side; name two fields with data.fields, or set "
