@@ -100,6 +100,8 @@ RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
         None,
         {
             "data.source": "zip:{data}/sr/urban_crops320.zip",
+            "data.label_pattern": r"img_(?P<photo>\d+)_",
+            "data.holdout_by": "photo",  # two crops of each
             "data.flip_rot": True,
             "data.image_size": 64,
             "system.image_size": 64,

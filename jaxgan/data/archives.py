@@ -1,5 +1,6 @@
 """Sources in one file: npz archives and the embedded procedural sets."""
 
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxgan.core.errors import UserError
+from jaxgan.data.files import local_path
 from jaxgan.data.sources import ArraySource, RenderedSource, Source
 
 _MAIN = (
@@ -18,20 +20,34 @@ _MAIN = (
 )  # they tell how many examples there are
 
 
+# As long as anything holds them.
+_opened: weakref.WeakValueDictionary[tuple, Source] = weakref.WeakValueDictionary()
+
+
 def open_npz(path: str) -> Source:
     """Reads `.npz` (every array with one row an example) or `.npy` (one field `image`).
 
     Arrays of another length describe the set: `classes` are the names of `label`,
     `shape` the grid of `packed` voxels (eight to a byte, `numpy.packbits`), which a
     cube's does not need. An array `split` of words (`train`, `validation`, `test`) says
-    to which split each example belongs.
+    to which split each example belongs; other words are numbered, in sorted order.
 
     Raises:
       UserError: if the file is missing or broken.
     """
-    file = Path(path).expanduser()
+    file = local_path("npz", path)
     if not file.is_file():
         raise UserError(f"npz:{path}: there is no such file; check data.source")
+    about = file.stat()
+    key = path, str(file.resolve()), about.st_mtime_ns, about.st_size
+    # The splits of a set are parts of the same arrays.
+    source = _opened.get(key)
+    if source is None:
+        source = _opened[key] = _read_npz(path, file)
+    return source
+
+
+def _read_npz(path: str, file: Path) -> Source:
     try:
         loaded: Any = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -52,7 +68,7 @@ def open_npz(path: str) -> Source:
     count = next((sizes[key] for key in _MAIN if key in sizes), max(sizes.values()))
     rows = {key: arrays[key] for key, size in sizes.items() if size == count}
     names = {}
-    if "classes" in arrays and "label" in rows:
+    if "classes" in arrays and "label" in rows and rows["label"].dtype.kind != "U":
         names["label"] = tuple(str(c) for c in arrays["classes"])
         rows.pop("classes", None)
     grids = {}
@@ -62,8 +78,17 @@ def open_npz(path: str) -> Source:
 
 
 def open_synthetic(name: str, split: str, options: Mapping[str, Any]) -> Source:
-    """One of the embedded sets; they have splits of their own."""
+    """One of the embedded sets; they have splits of their own.
+
+    Raises:
+      UserError: for an unknown name or option.
+    """
     from jaxgan.data import synthetic
 
+    if given := {"name", "split"} & set(options):
+        raise UserError(
+            f"synthetic:{name}: data.source_options cannot set {min(given)!r}, which "
+            "data.source and the command decide; leave it out"
+        )
     generator = synthetic.make(name, split=split, **options)
     return RenderedSource(f"synthetic:{name}", generator)

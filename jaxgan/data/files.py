@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from jaxgan.core.errors import UserError, did_you_mean
-from jaxgan.data.pictures import FOREIGN, SUFFIXES
+from jaxgan.data.pictures import FOREIGN, SUFFIXES, warn_once
 
 log = logging.getLogger("jaxgan.data")
 
@@ -120,20 +120,43 @@ def _is_hidden(name: str) -> bool:
     return any(p.startswith(".") or p == "__MACOSX" for p in parts)
 
 
+def local_path(scheme: str, path: str) -> Path:
+    """The path of a source.
+
+    Raises:
+      UserError: if it lies in a bucket, or cannot be a path.
+    """
+    if "://" in path:
+        raise UserError(
+            f"{scheme}:{path}: folders and archives are read from a local disk; copy "
+            "or mount it there, or read the set with tfds: and data_dir"
+        )
+    try:
+        found = Path(path).expanduser()
+        found.exists()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{scheme}:{path}: it cannot be opened ({reason}); check data.source"
+        ) from error
+    return found
+
+
 def _open_folder(path: str) -> Files:
-    root = Path(path).expanduser()
+    root = local_path("folder", path)
     if not root.is_dir():
         if root.is_file():
             raise UserError(
                 f"folder:{path}: it is a file; name the folder, or write zip:{path}"
             )
         near = ""
-        if root.parent.is_dir():
+        with contextlib.suppress(OSError):
             near = did_you_mean(root.name, [p.name for p in root.parent.iterdir()])
         raise UserError(
             f"folder:{path}: there is no such folder{near}; check data.source"
         )
-    found = (p.relative_to(root).as_posix() for p in _walk(root) if p.is_file())
+    every = (p for p in _walk(root) if os.path.isfile(p))
+    found = (p.relative_to(root).as_posix() for p in every)
     names = tuple(sorted(n for n in found if not _is_hidden(n)))
     return Files(f"folder:{path}", names, lambda name: (root / name).read_bytes())
 
@@ -143,8 +166,12 @@ def _walk(root: Path) -> Iterator[Path]:
 
     A link to a folder around itself is not followed; two links to one folder both are.
     """
+
+    def tell(error: OSError) -> None:
+        log.warning("%s: passed over, it cannot be read: %s", root, error)
+
     around: dict[str, tuple[str, ...]] = {str(root): (os.path.realpath(root),)}
-    for here, folders, names in os.walk(root, followlinks=True):
+    for here, folders, names in os.walk(root, onerror=tell, followlinks=True):
         chain = around.pop(here)
         for folder in folders.copy():
             path = os.path.join(here, folder)
@@ -158,10 +185,11 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def _open_zip(path: str) -> Files:
     path, _, inner = path.partition("!/")
-    if not Path(path).expanduser().is_file():
+    file = local_path("zip", path)
+    if not file.is_file():
         raise UserError(f"zip:{path}: there is no such file; check data.source")
     try:
-        archive = zipfile.ZipFile(Path(path).expanduser())
+        archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError) as error:
         raise UserError(
             f"zip:{path}: it is no zip archive or not whole ({error}); fetch it again"
@@ -197,21 +225,39 @@ def choose_split(files: Files, split: str) -> tuple[Files, bool]:
     Returns:
       The files, and whether a folder of that split was found. Without one they are
       those of the training folder, or all of them if there is none either.
+
+    Raises:
+      UserError: if there are no training images, or a folder `train` may be a class.
     """
     own = files.find_folder(*SPLIT_FOLDERS[split])
-    if own:
-        return files.inside(own), True
     train = files.find_folder(*SPLIT_FOLDERS["train"])
-    if train:
-        return files.inside(train), False
     others = [files.find_folder(*SPLIT_FOLDERS[s]) for s in ("validation", "test")]
-    rest = files.without(*others)
+    rest = files.without(train, *others)
+    if train and rest.names:
+        _check_beside(rest, train, others)
+    if own or train:
+        return files.inside(own or train or ""), bool(own)
     if not rest.names:
         raise UserError(
             f"{files.name} holds only {' and '.join(o for o in others if o)}: put "
             f"training images into a folder train beside it"
         )
     return rest, False
+
+
+def _check_beside(rest: Files, train: str, others: Sequence[str | None]) -> None:
+    """Says what becomes of files outside the splits; a class may be called train."""
+    folders = rest.folders()
+    if folders and not any(others):
+        raise UserError(
+            f"{rest.name}: is {train} a class or the training images? Beside it are "
+            f"{', '.join(folders[:8])}, but no val or test; rename the class, or name "
+            f"the folder {train} in data.source"
+        )
+    warn_once(
+        f"{rest.name}: {len(rest.names)} images beside the folder {train} are passed "
+        f"over, such as {rest.names[0]}"
+    )
 
 
 def all_splits(files: Files) -> list[Files]:

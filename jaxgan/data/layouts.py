@@ -5,7 +5,7 @@
 | images, labelled | label folders, names by a pattern, or flat |
 | paired | two folders of equal file names (`A`, `B`, `data.folders`), or side by side |
 | unpaired | `trainA` and `trainB`, two folders, side by side if `data.layout` says so |
-| low_high | `HR` with or without `LR`, or flat |
+| low_high | DIV2K's names, `HR` with or without `LR`, or flat |
 
 Above or below these, folders `train`, `val` and `test` part the splits.
 """
@@ -22,14 +22,21 @@ from jaxtyping import Int
 
 from jaxgan.core.errors import UserError
 from jaxgan.data.files import SPLIT_FOLDERS, Files, all_splits, choose_split
-from jaxgan.data.pictures import Unusable, decode
+from jaxgan.data.pictures import Unusable, decode, warn_once
 from jaxgan.data.sources import Field, Source
 
+SIDE_BY_SIDE = 1.8  # width over height from which on; photographs go up to 16:9
 _DOMAIN_SPLITS = {
     "train": ("train",),
     "validation": ("val", "valid"),
     "test": ("test",),
 }
+# DIV2K_train_HR, DIV2K_train_LR_bicubic/X4, DIV2K_valid_HR
+_SIZES = re.compile(
+    rf"(?:.*_)?({'|'.join(sum(SPLIT_FOLDERS.values(), ()))})"
+    r"_(hr|lr)(?:_bicubic)?(?:_x(\d+))?"
+)
+_SCALE = re.compile(r"[xX]\d+")
 
 
 class FileSource:
@@ -45,6 +52,11 @@ class FileSource:
         self.name = files.name
         self._files, self._columns = files, {k: tuple(v) for k, v in columns.items()}
         self._arrays = dict(arrays or {})
+        if taken := set(columns) & set(self._arrays):
+            raise UserError(
+                f"{self.name}: data.label_pattern names a group {min(taken)!r}, which "
+                "is the picture itself; choose another name"
+            )
         names = names or {}
         self.fields = {key: Field(None) for key in columns} | {
             key: Field(
@@ -73,6 +85,9 @@ class FileSource:
             key: self._files.read(names[index]) for key, names in self._columns.items()
         }
 
+    def file_names(self) -> Sequence[str]:
+        return next(iter(self._columns.values()))
+
     def describe(self, index: int) -> str:
         names = [column[index] for column in self._columns.values()]
         return f"{self.name}/{' and '.join(names)}"
@@ -95,22 +110,35 @@ def examples(files: Files, split: str, pattern: str | None) -> tuple[Source, boo
     files, own = choose_split(files, split)
     names = files.names
     arrays, classes = {}, {}
-    if files.folders() and all("/" in n for n in names):
+    stray = [n for n in names if "/" not in n]
+    if not stray:
         folders = sorted({folder for other in every for folder in other.folders()})
-        top = [n.split("/", 1)[0] for n in names]
-        arrays["label"] = np.array([folders.index(t) for t in top], np.int32)
+        numbers = {folder: number for number, folder in enumerate(folders)}
+        top = [numbers[n.split("/", 1)[0]] for n in names]
+        arrays["label"] = np.array(top, np.int32)
         classes["label"] = folders
-    if pattern:
-        more, words = _match(files, pattern, every)
-        arrays |= more
-        classes |= words
-    return FileSource(files, {"image": names}, arrays, classes), own
+    elif 2 * len(stray) < len(names):
+        warn_once(
+            f"{files.name}: its folders are no labels, for {stray[0]} lies beside them "
+            f"({len(stray)} such in all); move it away to have labels"
+        )
+    more, words = _match(files, names, pattern, every)
+    return FileSource(files, {"image": names}, arrays | more, classes | words), own
 
 
 def _match(
-    files: Files, pattern: str, every: Sequence[Files]
+    files: Files, names: Sequence[str], pattern: str | None, every: Sequence[Files]
 ) -> tuple[dict[str, np.ndarray], dict[str, tuple[str, ...]]]:
-    """Arrays of what the named groups hold, and the words that numbers stand for."""
+    """Arrays of what the named groups hold, and the words that numbers stand for.
+
+    Args:
+      files: their name is for messages.
+      names: of one file an example.
+      pattern: None gives nothing.
+      every: files whose words are numbered too.
+    """
+    if not pattern:
+        return {}, {}
     try:
         compiled = re.compile(pattern)
     except re.error as error:
@@ -123,7 +151,7 @@ def _match(
             "(?P<name>...), such as (?P<age>\\d+)_(?P<gender>\\d)_"
         )
     found = []
-    for name in files.names:
+    for name in names:
         match = compiled.match(PurePosixPath(name).name)
         if not match:
             raise UserError(
@@ -146,9 +174,15 @@ def _match(
 
 
 def pairs(
-    files: Files, split: str, folders: Sequence[str] | None, layout: str
+    files: Files,
+    split: str,
+    folders: Sequence[str] | None,
+    layout: str,
+    pattern: str | None = None,
 ) -> tuple[Source, bool]:
     """Pairs: fields `a` and `b` from two folders, or one field `image` side by side.
+
+    The names of A's files give further fields by the pattern, as in `examples`.
 
     Raises:
       UserError: for files without a partner, or pictures that are not side by side.
@@ -156,23 +190,35 @@ def pairs(
     two = None if layout == "side_by_side" else _two_folders(files, split, folders)
     if two:
         a, b, own = two
-        return _match_pairs(files, a, b, ("a", "b")), own
-    files, own = choose_split(files, split)
+        return _match_pairs(files, a, b, ("a", "b"), pattern), own
+    chosen, own = choose_split(files, split)
     if layout == "auto":
-        _check_side_by_side(files)
-    return FileSource(files, {"image": files.names}), own
+        _check_side_by_side(chosen)
+    return _flat(chosen, "image", pattern, files), own
+
+
+def _flat(files: Files, field: str, pattern: str | None, whole: Files) -> Source:
+    """Every file is an example; words are numbered over the whole set."""
+    arrays, words = _match(files, files.names, pattern, [whole])
+    return FileSource(files, {field: files.names}, arrays, words)
 
 
 def domains(
-    files: Files, split: str, folders: Sequence[str] | None, layout: str
+    files: Files,
+    split: str,
+    folders: Sequence[str] | None,
+    layout: str,
+    pattern: str | None = None,
 ) -> tuple[tuple[Source, Source], bool]:
     """The two domains of unpaired translation, each with the field `image`.
+
+    File names give further fields by the pattern, as in `examples`.
 
     Raises:
       UserError: if there are no two domains to be found.
     """
     if layout == "side_by_side":
-        source, own = pairs(files, split, None, layout)
+        source, own = pairs(files, split, None, layout, pattern)
         return (source, source), own
     two = _two_folders(files, split, folders)
     if not two:
@@ -187,32 +233,86 @@ def domains(
             "data.layout=side_by_side"
         )
     a, b, own = two
-    return (FileSource(a, {"image": a.names}), FileSource(b, {"image": b.names})), own
+    first, second = (_flat(side, "image", pattern, files) for side in (a, b))
+    return (first, second), own
 
 
-def low_high(files: Files, split: str, scale: int | None = None) -> tuple[Source, bool]:
+def low_high(
+    files: Files, split: str, scale: int | None = None, pattern: str | None = None
+) -> tuple[Source, bool]:
     """High-resolution images (`hr`), with their low-resolution partners where given.
+
+    The names of the first give further fields by the pattern, as in `examples`.
 
     Raises:
       UserError: for files without a partner, and low-resolution files that are named
         after another scale than `scale`.
     """
-    high = files.find_folder("hr")
+    sized = _sizes_by_name(files, split, scale)
+    if sized:
+        a, b, own = sized
+        if not b:
+            return _flat(a, "hr", pattern, files), own
+        return _match_pairs(files, a, b, ("hr", "lr"), pattern, scale), own
+    outer, own = files, False
+    if not files.find_folder("hr"):
+        outer, own = choose_split(files, split)
+    high, low = outer.find_folder("hr"), outer.find_folder("lr")
     if not high:
-        files, own = choose_split(files, split)
-        high = files.find_folder("hr")
-    else:
-        own = False
-    low = files.find_folder("lr")
-    if not high:
-        return FileSource(files, {"hr": files.names}), own
+        return _flat(outer, "hr", pattern, files), own
     a, own_a = (
-        (files.inside(high), own) if own else choose_split(files.inside(high), split)
+        (outer.inside(high), own) if own else choose_split(outer.inside(high), split)
     )
     if not low:
-        return FileSource(a, {"hr": a.names}), own_a
-    b = files.inside(low) if own else choose_split(files.inside(low), split)[0]
-    return _match_pairs(files, a, b, ("hr", "lr"), scale), own_a
+        return _flat(a, "hr", pattern, files), own_a
+    b = outer.inside(low) if own else choose_split(outer.inside(low), split)[0]
+    return _match_pairs(files, a, b, ("hr", "lr"), pattern, scale), own_a
+
+
+def _sizes_by_name(
+    files: Files, split: str, scale: int | None
+) -> tuple[Files, Files | None, bool] | None:
+    """High and low resolution from folders called as those of DIV2K, or None.
+
+    The low one is None where there is none of that scale; degradations other than
+    `bicubic` are passed over. The flag is that of `choose_split`.
+    """
+    high: dict[str, str] = {}
+    low: dict[str, dict[int | None, str]] = {}
+    for folder in files.folders():
+        found = _SIZES.fullmatch(folder.lower())
+        if not found:
+            continue
+        word, kind, times = found.groups()
+        if kind == "hr":
+            other = high.setdefault(word, folder)
+            if other != folder:
+                raise UserError(
+                    f"{files.name}: {other} and {folder} are both of high resolution; "
+                    "keep one of them in the folder"
+                )
+            continue
+        inner = [f for f in files.inside(folder).folders() if _SCALE.fullmatch(f)]
+        low.setdefault(word, {}).update(
+            {int(f[1:]): f"{folder}/{f}" for f in inner}
+            or {int(times) if times else None: folder}
+        )
+    if not high:
+        return None
+    own = [word for word in SPLIT_FOLDERS[split] if word in high]
+    chosen = own or [word for word in SPLIT_FOLDERS["train"] if word in high]
+    if not chosen:
+        raise UserError(
+            f"{files.name} holds only {' and '.join(high.values())}: put training "
+            "images into a folder train_HR beside it"
+        )
+    scales = low.get(chosen[0], {})
+    if scale is None and len(scales) == 1:
+        (partner,) = scales.values()
+    else:
+        partner = scales.get(scale) or scales.get(None)
+    b = files.inside(partner) if partner else None
+    return files.inside(high[chosen[0]]), b, bool(own)
 
 
 def _two_folders(
@@ -263,6 +363,7 @@ def _match_pairs(
     a: Files,
     b: Files,
     fields: tuple[str, str],
+    pattern: str | None,
     scale: int | None = None,
 ) -> Source:
     exact = lambda name: name.rsplit(".", 1)[0]  # noqa: E731
@@ -298,7 +399,8 @@ def _match_pairs(
     joined = Files(
         files.name, tuple(read), lambda name: read[name][0].read(read[name][1])
     )
-    return FileSource(joined, columns)
+    arrays, words = _match(joined, columns[fields[0]], pattern, [files])
+    return FileSource(joined, columns, arrays, words)
 
 
 def _by_stem(files: Files, stem: Callable[[str], str]) -> dict[str, str]:
@@ -317,12 +419,19 @@ def _by_stem(files: Files, stem: Callable[[str], str]) -> dict[str, str]:
 
 
 def _check_side_by_side(files: Files) -> None:
+    folders = files.folders()
+    if len(folders) == 2 and all("/" in name for name in files.names):
+        raise UserError(
+            f"{files.name}: if its folders {folders[0]} and {folders[1]} hold A and B, "
+            f"name them with data.folders={folders[0]},{folders[1]}; if each picture "
+            "is A and B side by side, set data.layout=side_by_side"
+        )
     for name in files.names[:16]:  # a broken file says nothing about the layout
         try:
             rows, columns = decode(files.read(name)).shape[:2]
-        except Unusable:
+        except (Unusable, OSError):
             continue
-        if columns < 1.5 * rows:
+        if columns < SIDE_BY_SIDE * rows:
             raise UserError(
                 f"{files.name}/{name} is {columns}x{rows}, not two pictures side by "
                 "side; put A and B into folders A and B (or name two with "

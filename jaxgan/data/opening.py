@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.core.errors import UserError, did_you_mean, one_of
 from jaxgan.data import archives, layouts
 from jaxgan.data.files import SPLIT_FOLDERS, Files, open_files
 from jaxgan.data.options import Options
@@ -40,7 +42,9 @@ def open_pairs(options: Options, split: str) -> Source:
     """Fields `a` and `b`, or one field `image` that holds both side by side."""
 
     def from_files(files: Files, split: str) -> tuple[tuple[Source, ...], bool]:
-        source, own = layouts.pairs(files, split, options.folders, options.layout)
+        source, own = layouts.pairs(
+            files, split, options.folders, options.layout, options.label_pattern
+        )
         return (source,), own
 
     return _open(options, options.source, split, from_files)[0]
@@ -51,7 +55,7 @@ def open_high(options: Options, split: str, scale: int | None = None) -> Source:
     (None: after any)."""
 
     def from_files(files: Files, split: str) -> tuple[tuple[Source, ...], bool]:
-        source, own = layouts.low_high(files, split, scale)
+        source, own = layouts.low_high(files, split, scale, options.label_pattern)
         return (source,), own
 
     return _open(options, options.source, split, from_files)[0]
@@ -61,7 +65,9 @@ def open_domains(options: Options, split: str) -> tuple[Source, Source]:
     """The two domains of unpaired translation."""
 
     def from_files(files: Files, split: str) -> tuple[tuple[Source, ...], bool]:
-        return layouts.domains(files, split, options.folders, options.layout)
+        return layouts.domains(
+            files, split, options.folders, options.layout, options.label_pattern
+        )
 
     source = options.source
     if isinstance(source, Sequence) and not isinstance(source, str):
@@ -115,6 +121,8 @@ def _open(
         else:
             from jaxgan.data import tfds_source
 
+            for key in more:
+                one_of(key, ("data_dir",), f"{source}: data.source_options")
             found, own = tfds_source.open_tfds(rest, wanted, domains=domains, **more)
         return tuple(_where(s, options) for s in found), own
 
@@ -178,15 +186,19 @@ def _choose(opener: Opener, split: str, options: Options) -> tuple[Source, ...]:
 def _divide(
     source: Source, share: int | float, options: Options
 ) -> tuple[Source, Source]:
-    """Training and held-out examples; groups of `holdout_by` are not torn apart."""
+    """Training and held-out examples; groups of `holdout_by` are not torn apart.
+
+    Files and groups are ranked by their names alone, so that the others stay where they
+    are when one is added or removed; examples without a name are ranked by number.
+    """
     if share == 0:
         return source, source
-    count = len(source)
+    names, group = source.file_names(), np.arange(len(source))
     if options.holdout_by:
         values = whole_field(source, options.holdout_by, "data.holdout_by")
-        _, group = np.unique(values, return_inverse=True)
-    else:
-        group = np.arange(count)
+        values, group = np.unique(values, return_inverse=True)
+        classes = dict(enumerate(source.fields[options.holdout_by].names or ()))
+        names = [classes.get(v, v) for v in values.tolist()]
     groups = int(group.max()) + 1
     held = max(1, round(share * groups))
     if held >= groups:
@@ -194,10 +206,21 @@ def _divide(
             f"{source.name}: {groups} example(s) cannot be divided into training and "
             "held-out ones; add examples, or set data.holdout=0"
         )
-    outside = permute(np.arange(groups), groups, _SPLIT_SEED)[group] < held
+    if names is None:
+        rank = permute(np.arange(groups), groups, _SPLIT_SEED)
+    else:
+        rank = np.argsort(np.argsort([_hash(name) for name in names], stable=True))
+    outside = rank[group] < held
     return Subset(source, np.flatnonzero(~outside)), Subset(
         source, np.flatnonzero(outside)
     )
+
+
+def _hash(name: Any) -> int:
+    """The same number on every machine, however an umlaut is written."""
+    text = unicodedata.normalize("NFC", f"{_SPLIT_SEED} {name}")
+    data = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=7).digest())
 
 
 def _where(source: Source, options: Options) -> Source:

@@ -24,10 +24,13 @@ class Options:
       holdout: the share of the training examples that is kept back for `validation`
         (and for `test` if there is none); None is 0.1 where the source has no other
         splits and 0 where it has.
-      holdout_by: a field whose equal values stay together, such as `identity`.
+      holdout_by: a field whose equal values stay together, such as `identity`. Which
+        ones are kept back follows from these values, else from the files' names:
+        another file moves none of the others. Arrays go by their order.
       where: `{field: values}` that an example must have, class names or numbers.
       label_pattern: a regular expression over file names whose named groups become
-        fields: `(?P<age>\\d+)_(?P<gender>\\d)_` for UTKFace.
+        fields: `(?P<age>\\d+)_(?P<gender>\\d)_` for UTKFace. Of pairs the names of A
+        (or `hr`) count.
       layout: `auto`, `folders` or `side_by_side`, for pairs in folders.
       folders: the two folders that hold A and B; a tuple, or words with a comma
         between.
@@ -38,7 +41,8 @@ class Options:
       reader: `tensorflow` or `pillow` for image files, `auto` takes the first that is
         installed.
       in_memory: decode all files, or draw all examples, once and keep them.
-      threads: for reading and decoding; 0 is the number of cores, at most 16.
+      threads: for reading and decoding; 0 is the number of cores that the process may
+        use, at most 16 for each of its devices.
       max_unreadable: the share of files that may be broken; they are named in the log
         and the next whole one takes their place.
       image_size: of the batch, `n` or `(height, width)`.
@@ -51,7 +55,7 @@ class Options:
         width)`.
       channels: 1 or 3; None keeps an array's own and is 3 for files.
       flip: mirror half of the training images left to right.
-      value_range: what 0 and 255 become.
+      value_range: what 0 and 255 become; systems take (-1, 1).
     """
 
     source: Any = None

@@ -6,6 +6,7 @@ agree: Pillow resizes for both.
 
 import dataclasses
 import io
+import logging
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -13,6 +14,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from jaxgan.core.errors import UserError, one_of
+
+log = logging.getLogger("jaxgan.data")
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"),
@@ -45,6 +48,16 @@ class Unusable(Exception):
     def __init__(self, reason: str, small: bool = False, fatal: bool = False):
         super().__init__(reason)
         self.small, self.fatal = small, fatal
+
+
+_told: set[str] = set()
+
+
+def warn_once(message: str) -> None:
+    """Once a process: a set is opened for each split and each evaluation."""
+    if message not in _told:
+        _told.add(message)
+        log.warning("%s", message)
 
 
 def decode(data: bytes, classes: bool = False, upright: bool = False) -> Picture:
@@ -83,8 +96,16 @@ def _to_array(image: Image.Image, classes: bool) -> Picture:
     mode = image.mode
     if mode.startswith("I;16") or mode in ("I", "F"):
         values = np.asarray(image)
-        if mode == "F" or values.min() < 0 or values.max() > 65535:
+        greatest = values.max()
+        if mode == "F" or values.min() < 0 or greatest > 65535:
             raise Unusable(f"pixels of type {mode} are not 8 or 16 bits")
+        if classes and greatest > 255:
+            raise Unusable(f"its class number {greatest} is above 255")
+        if not classes and 0 < greatest < 4096:
+            warn_once(
+                "16-bit files hold 8 or 12 bits and come out almost black; stretch "
+                "their values to 0..65535, or store 8-bit files"
+            )
         return (values if classes else values // 257).astype(np.uint8)[..., None]
     if classes:
         if mode not in ("L", "P", "1"):

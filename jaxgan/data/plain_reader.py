@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxgan.core.errors import UserError
@@ -18,6 +20,10 @@ from jaxgan.data.sources import Source
 from jaxgan.data.streams import Column, Raw, Rows, Stream
 
 log = logging.getLogger("jaxgan.data")
+
+_THREADS = 16  # a device
+_WAITS = (0.1, 1.0)  # seconds before a file is asked for again
+_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 class Skips:
@@ -94,7 +100,7 @@ class PlainReader:
         self.skips = {
             name: Skips(s.source, options.max_unreadable) for name, s in streams.items()
         }
-        self._threads = options.threads or min(16, os.cpu_count() or 1)
+        self.threads = options.threads or default_threads()
         self._pool: ThreadPoolExecutor | None = None
         self._memory: dict[str, list[Any]] = {}  # decoded files by stream
         self._arrays: dict[tuple[str, str], np.ndarray] = {}  # by stream and field
@@ -123,7 +129,7 @@ class PlainReader:
             read = {k: v[indices] for k, v in self._whole(stream, wanted).items()}
         else:
             read = source.read(indices, wanted)
-        return {n: finish_array(read, c, places) for n, c in columns.items()}
+        return {n: finish_array(read, c, places, self._map) for n, c in columns.items()}
 
     def _whole(self, stream: str, fields: list[str]) -> Raw:
         """Fields of all examples, read or drawn once."""
@@ -206,27 +212,51 @@ class PlainReader:
         return remembered
 
     def _map(self, function: Callable, jobs: Iterable[Any]) -> Iterator[Any]:
-        if self._threads == 1:
+        if self.threads == 1:
             return map(function, jobs)
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, "jaxgan-read")
+            self._pool = ThreadPoolExecutor(self.threads, "jaxgan-read")
         return self._pool.map(function, jobs)
 
 
+def default_threads() -> int:
+    """One a core that this process may use, and at most 16 for each of its devices."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(_THREADS * jax.local_device_count(), cores)
+
+
 def load_files(source: Source, index: int) -> dict[str, bytes]:
-    """The image files of an example.
+    """The image files of an example; what a network disk refuses is asked for again.
 
     Raises:
       Unusable: if one cannot be read.
     """
-    try:
-        return source.encoded(index)
-    except OSError as error:
-        raise Unusable(f"cannot be read ({error})") from error
+    for wait in (*_WAITS, None):
+        try:
+            return source.encoded(index)
+        except OSError as error:
+            lasting = isinstance(error, _LASTING) or error.errno is None
+            if wait is None or lasting:
+                raise Unusable(f"cannot be read ({error})") from error
+        time.sleep(wait)
+    raise AssertionError
 
 
-def finish_array(read: Raw, column: Column, places: np.ndarray) -> np.ndarray:
-    """An array field as the raw batch wants it: pictures of one size, or its dtype."""
+def finish_array(
+    read: Raw, column: Column, places: np.ndarray, map: Callable[..., Iterable] = map
+) -> np.ndarray:
+    """An array field as the raw batch wants it: pictures of one size, or its dtype.
+
+    Args:
+      read: `{field: [n, ...]}`.
+      column: which field, and how.
+      places: where windows lie, `[n, 2]`.
+      map: as the built-in; of several threads, for pictures of another size.
+
+    Raises:
+      UserError: if pictures do not fit, or class numbers are out of range.
+    """
     values, p = read[column.field], column.prepare
     if p is None:
         return _finish_numbers(values, column)
@@ -242,7 +272,8 @@ def finish_array(read: Raw, column: Column, places: np.ndarray) -> np.ndarray:
             and p.box is None
         ):
             return values
-        return np.stack([p(v, tuple(at)) for v, at in zip(values, places)])
+        jobs = zip(values, places, strict=True)
+        return np.stack(list(map(lambda job: p(job[0], tuple(job[1])), jobs)))
     except Unusable as why:
         raise UserError(f"field {column.field!r}: an image {why}") from why
 
@@ -250,6 +281,8 @@ def finish_array(read: Raw, column: Column, places: np.ndarray) -> np.ndarray:
 def _finish_numbers(values: np.ndarray, column: Column) -> np.ndarray:
     if column.bins is not None:
         values = np.digitize(values, column.bins, right=True)
+    if column.above is not None:
+        values = values > column.above
     if column.classes is not None:
         check_labels(values, column.classes, f"field {column.field!r}")
     return values if column.dtype is None else values.astype(column.dtype)

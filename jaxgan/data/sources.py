@@ -78,13 +78,17 @@ class Source(Protocol):
         """The image files of one example."""
         ...
 
+    def file_names(self) -> Sequence[str] | None:
+        """A file's name for each example, relative to the source; None: no files."""
+        ...
+
     def describe(self, index: int) -> str:
         """What a message calls this example: the file, if it is one."""
         ...
 
 
 class ArraySource:
-    """Examples that lie in memory."""
+    """Examples that lie in memory. A field of words becomes one of class numbers."""
 
     def __init__(
         self,
@@ -100,7 +104,13 @@ class ArraySource:
         if len(set(lengths.values())) != 1:
             found = ", ".join(f"{k} has {n}" for k, n in lengths.items())
             raise UserError(f"{name}: all arrays need the same length, but {found}")
-        self._arrays = dict(arrays)
+        self._arrays, names = dict(arrays), dict(names or {})
+        for key, value in arrays.items():
+            # Words are numbered as label folders are; `split` is read as it is.
+            if value.ndim == 1 and value.dtype.kind == "U" and key != "split":
+                words, numbers = np.unique(value, return_inverse=True)
+                names[key] = tuple(words.tolist())
+                self._arrays[key] = numbers.astype(np.int32)
         self._length = next(iter(lengths.values()))
         if self._length == 0:
             raise UserError(f"{name}: it holds no examples")
@@ -108,10 +118,10 @@ class ArraySource:
             key: Field(
                 tuple(value.shape[1:]),
                 str(value.dtype),
-                tuple(names[key]) if names and key in names else None,
+                tuple(names[key]) if key in names else None,
                 grids.get(key) if grids else None,
             )
-            for key, value in arrays.items()
+            for key, value in self._arrays.items()
         }
 
     def __len__(self) -> int:
@@ -127,6 +137,9 @@ class ArraySource:
 
     def encoded(self, index: int) -> dict[str, bytes]:
         return {}
+
+    def file_names(self) -> None:
+        return None
 
     def describe(self, index: int) -> str:
         return f"{self.name}, example {index}"
@@ -164,6 +177,9 @@ class RenderedSource:
     def encoded(self, index: int) -> dict[str, bytes]:
         return {}
 
+    def file_names(self) -> None:
+        return None
+
     def describe(self, index: int) -> str:
         return f"{self.name}, example {index}"
 
@@ -189,6 +205,10 @@ class Subset:
 
     def encoded(self, index: int) -> dict[str, bytes]:
         return self._source.encoded(int(self._rows[index]))
+
+    def file_names(self) -> Sequence[str] | None:
+        names = self._source.file_names()
+        return None if names is None else [names[int(row)] for row in self._rows]
 
     def describe(self, index: int) -> str:
         return self._source.describe(int(self._rows[index]))

@@ -57,6 +57,7 @@ class Column:
       prepare: for pictures: how they come to one size.
       dtype: for other fields: what they are converted to, None as they are.
       classes: for class numbers: how many there are.
+      above: for occupancies: what is greater becomes 1, all else 0.
       bins: for numbers that become groups: the greatest value of each group but the
         last, ascending.
       low_of: for pictures of low resolution: the field of the high one, and how many
@@ -70,6 +71,7 @@ class Column:
     classes: int | None = None
     bins: tuple[float, ...] | None = None
     low_of: tuple[str, int] | None = None
+    above: float | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:

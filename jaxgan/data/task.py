@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Bool, Int, Shaped
 
 from jaxgan.core.errors import UserError
 from jaxgan.core.system import ArraySpec
@@ -155,3 +155,16 @@ class Task:
             {n: np.full((len(indices), 2), 0.5) for n in self.streams},
         )
         return self.reader.read(rows)
+
+    def usable(self, indices: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """Whether no other example stood in for one that `examples` was asked for.
+
+        Args:
+          indices: numbers in [0, num_examples), read before.
+        """
+        usable = np.ones(len(indices), bool)
+        for name, stream in self.streams.items():
+            rows = (np.asarray(indices) % len(stream.source)).tolist()
+            skips = self.reader.skips[name]
+            usable &= np.array([skips.stand_in(i) == i for i in rows], bool)
+        return usable

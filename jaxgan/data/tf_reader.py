@@ -6,13 +6,13 @@ the plain reader; so both give the same batches up to the rounding of JPEG's tra
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from jaxgan.core.errors import UserError
 from jaxgan.data.pictures import Unusable, decode
 from jaxgan.data.plain_reader import PlainReader, load_files
 from jaxgan.data.streams import Column, Raw, Rows
@@ -29,12 +29,13 @@ def batches(
     """The raw batches from `step` on, without end."""
     op_error = tensorflow().errors.OpError  # a name that outlives the module at exit
     live: list[Any] = []  # the one iterator
+    refused: list[UserError] = []  # by a thread of its
     anchor = _Anchor()
     # tf.data's threads run Python; none may be left when the interpreter goes down.
     close = weakref.finalize(anchor, live.clear)
     try:
         while True:
-            live[:] = [iter(_dataset(reader, rows, step))]
+            live[:] = [iter(_dataset(reader, rows, step, refused))]
             try:
                 while True:
                     indices, *pictures = next(live[0])
@@ -42,11 +43,13 @@ def batches(
                     step += 1
             except op_error as error:
                 reason = str(error)
-            # A file of batch `step` is unusable. Stand-ins are chosen and it is read
+            # A file of batch `step` is broken. Stand-ins are chosen and it is read
             # anew, as a run would read it that knew from the start. Outside of the
             # handler: an error raised within holds the iterator in its traceback, and
             # an interpreter that goes down with it may wait for its threads for ever.
             live.clear()
+            if refused:
+                raise refused[0]
             if not _find_unusable(reader, rows(step)):
                 raise RuntimeError(reason)
     finally:
@@ -62,11 +65,16 @@ def _file_columns(reader: PlainReader) -> dict[str, dict[str, Column]]:
     return found
 
 
-def _dataset(reader: PlainReader, rows: Callable[[int], Rows], start: int) -> Any:
+def _dataset(
+    reader: PlainReader,
+    rows: Callable[[int], Rows],
+    start: int,
+    refused: list[UserError],
+) -> Any:
     """Elements: example numbers `[n, streams]`, then `[n, h, w, c]` for each column."""
     tf = tensorflow()
     columns = _file_columns(reader)
-    threads = reader.options.threads or min(16, os.cpu_count() or 1)
+    threads = reader.threads
     batch = len(next(iter(rows(start).indices.values())))
 
     def numbers(step: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -82,12 +90,15 @@ def _dataset(reader: PlainReader, rows: Callable[[int], Rows], start: int) -> An
 
     @plain
     def load(indices: Any, places: Any) -> tuple[Any, ...]:
-        pictures = []
+        used, pictures = [], []
         for k, (stream, group) in enumerate(columns.items()):
             decoded = _decoded(reader, stream, group, indices[k])
-            for column in group.values():
-                pictures.append(_prepared(column, decoded, places[k]))
-        return (indices, *pictures)
+            index, *found = _prepared(
+                reader, stream, group, decoded, indices[k], places[k], refused
+            )
+            used.append(index)
+            pictures += found
+        return (tf.stack(used), *pictures)
 
     @plain
     def expand(step: Any) -> Any:
@@ -152,19 +163,48 @@ def _decode(data: Any, classes: bool) -> Any:
     return tf.cond(tf.io.is_jpeg(data), unless_cmyk, pillow)
 
 
-def _prepared(column: Column, decoded: dict[str, Any], place: Any) -> Any:
+def _prepared(
+    reader: PlainReader,
+    stream: str,
+    group: dict[str, Column],
+    decoded: dict[str, Any],
+    index: Any,
+    place: Any,
+    refused: list[UserError],
+) -> list[Any]:
+    """The example that was usable and its pictures, in the graph.
+
+    What decodes and yet is unusable, such as small pictures, is found out here, and
+    another example stands in without the batches ahead being lost.
+    """
     tf = tensorflow()
-    prepare = column.prepare
-    assert prepare
 
-    def apply(place: np.ndarray, *pictures: np.ndarray) -> np.ndarray:
-        named = dict(zip(column.fields, pictures, strict=True))
-        return column.picture(named, (float(place[0]), float(place[1])))
+    def apply(index: np.int64, place: np.ndarray, *pictures: np.ndarray) -> list[Any]:
+        named, at = dict(zip(decoded, pictures, strict=True)), _place(place)
+        try:
+            return [index, *(c.picture(named, at) for c in group.values())]
+        except Unusable as why:
+            try:
+                reader.skips[stream].add(int(index), why)
+                used, found = _read_usable(reader, stream, group, int(index), at)
+            except UserError as error:  # TensorFlow would make another error of it
+                refused.append(error)
+                raise
+            return [np.int64(used), *found]
 
-    given = [place, *(decoded[field] for field in column.fields)]
-    out = tf.numpy_function(apply, given, tf.uint8, stateful=False)
-    out.set_shape((prepare.height, prepare.width, prepare.channels))
-    return out
+    given = [index, place, *decoded.values()]
+    types = [tf.int64] + [tf.uint8] * len(group)
+    used, *out = tf.numpy_function(apply, given, types, stateful=False)
+    used.set_shape(())
+    for picture, column in zip(out, group.values(), strict=True):
+        prepare = column.prepare
+        assert prepare
+        picture.set_shape((prepare.height, prepare.width, prepare.channels))
+    return [used, *out]
+
+
+def _place(values: np.ndarray) -> tuple[float, float]:
+    return float(values[0]), float(values[1])
 
 
 def _join(
@@ -184,7 +224,6 @@ def _join(
 
 def _find_unusable(reader: PlainReader, rows: Rows) -> bool:
     """Tries every file of a batch by itself; says whether one was newly found out."""
-    tf = tensorflow()
     found = False
     for stream, group in _file_columns(reader).items():
         skips = reader.skips[stream]
@@ -192,20 +231,33 @@ def _find_unusable(reader: PlainReader, rows: Rows) -> bool:
             rows.indices[stream].tolist(), rows.places[stream], strict=True
         ):
             index = skips.stand_in(index)
-            try:
-                source = reader.streams[stream].source
-                files, pictures = load_files(source, index), {}
-                for column in group.values():
-                    assert column.prepare
-                    classes, data = column.prepare.classes, files[column.field]
-                    decode(data, classes)  # has better words
-                    pictures[column.field] = _decode(tf.constant(data), classes).numpy()
-                for column in group.values():
-                    column.picture(pictures, (float(place[0]), float(place[1])))
-            except Unusable as why:
-                skips.add(index, why)
-                found = True
-            except tf.errors.OpError as error:
-                skips.add(index, Unusable(error.message or "TensorFlow refuses it"))
-                found = True
+            found |= (
+                _read_usable(reader, stream, group, index, _place(place))[0] != index
+            )
     return found
+
+
+def _read_usable(
+    reader: PlainReader,
+    stream: str,
+    group: dict[str, Column],
+    index: int,
+    place: tuple[float, float],
+) -> tuple[int, list[np.ndarray]]:
+    """An example, or the next usable one, and its pictures, without a graph."""
+    tf = tensorflow()
+    source, skips = reader.streams[stream].source, reader.skips[stream]
+    while True:
+        index = skips.stand_in(index)
+        try:
+            files, pictures = load_files(source, index), {}
+            for column in group.values():
+                assert column.prepare
+                classes, data = column.prepare.classes, files[column.field]
+                decode(data, classes)  # has better words
+                pictures[column.field] = _decode(tf.constant(data), classes).numpy()
+            return index, [c.picture(pictures, place) for c in group.values()]
+        except Unusable as why:
+            skips.add(index, why)
+        except tf.errors.OpError as error:
+            skips.add(index, Unusable(error.message or "TensorFlow refuses it"))

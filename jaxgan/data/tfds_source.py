@@ -74,6 +74,9 @@ class TfdsSource:
         row = self._row(int(index))
         return {key: _get(row, key) for key in self._images}
 
+    def file_names(self) -> None:
+        return None
+
     def describe(self, index: int) -> str:
         return f"{self.name}, {self._split} example {index}"
 

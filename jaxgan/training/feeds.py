@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,6 +19,8 @@ from jaxgan.training.programs import Leg, root_key
 from jaxgan.training.progress import Stopwatch
 
 MakeTask = Callable[..., Any]  # make_task(data, split=, seed=) -> jaxgan.data.Task
+
+_SLACK = 0.05  # of a range: a task may add a little noise
 
 
 class Feeds:
@@ -51,7 +53,8 @@ class Feeds:
         """The stage's first raw batch.
 
         Raises:
-          UserError: if it does not become what the stage expects.
+          UserError: if it does not become what the stage expects, in shape, type,
+            labels and range of values.
         """
         task = self.task(leg.stage.name)
         (raw,) = prefetch_to_device([next(self._batches(leg, leg.begin))], self._where)
@@ -59,6 +62,9 @@ class Feeds:
         where = f"stage {leg.stage.name!r}"
         check_batch(batch, leg.stage.batch_spec, where)
         _check_labels(task, leg.stage.batch_spec, where)
+        data = configs.stage_data(self._config, leg.stage.name)
+        _check_value_range(data.get("value_range"), leg.stage.batch_spec, where)
+        _check_ranges(task, raw, leg.stage.batch_spec, where)
         return raw
 
     def stream(
@@ -84,6 +90,51 @@ class Feeds:
             jax.process_index(),
             jax.process_count(),
         )
+
+
+def _bounded(spec: Mapping[str, ArraySpec]) -> dict[str, tuple[float, float]]:
+    """The continuous fields that have a range."""
+    return {
+        name: (want.low, want.high)
+        for name, want in spec.items()
+        if want.dtype == "float32" and want.low is not None and want.high is not None
+    }
+
+
+def _check_value_range(
+    given: Sequence[float] | None, spec: Mapping[str, ArraySpec], where: str
+) -> None:
+    """Refuses another range of pictures than a stage takes, which may lie within it."""
+    if given is None or tuple(given) == (-1, 1):  # the default
+        return
+    for name, bounds in _bounded(spec).items():
+        if tuple(given) != bounds:
+            raise UserError(
+                f"{where}: data.value_range is {tuple(given)}, but it takes "
+                f"{bounds[0]:g} to {bounds[1]:g} in {name!r}; set it to that"
+            )
+
+
+def _check_ranges(
+    task: Any, raw: Mapping[str, jax.Array], spec: Mapping[str, ArraySpec], where: str
+) -> None:
+    """Refuses a batch whose values lie outside of what a stage takes."""
+    bounded = _bounded(spec)
+
+    @jax.jit
+    def extremes(raw: Mapping[str, jax.Array]) -> dict[str, Any]:
+        batch = task.preprocess(raw, root_key(0))
+        return {name: (batch[name].min(), batch[name].max()) for name in bounded}
+
+    for name, (least, greatest) in extremes(raw).items():
+        low, high = bounded[name]
+        slack = _SLACK * (high - low)
+        if not (low - slack <= least and greatest <= high + slack):
+            raise UserError(
+                f"{where}: batch field {name!r} goes from {float(least):.3g} to "
+                f"{float(greatest):.3g}, it takes {low:g} to {high:g}; check "
+                "data.value_range and data.task"
+            )
 
 
 def _check_labels(task: Any, spec: Mapping[str, ArraySpec], where: str) -> None:

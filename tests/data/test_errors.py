@@ -1,13 +1,18 @@
 """One line for everything that a user can put right: it names the thing and the way."""
 
+import errno
+import io
 import logging
+import os
+import pathlib
 import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxgan.core import UserError
-from jaxgan.data import from_arrays, make_source, make_task
+from jaxgan.data import from_arrays, make_source, make_task, plain_reader, tf_reader
 from tests.data.conftest import encode, picture
 
 
@@ -47,6 +52,53 @@ def test_unreadable_file_is_named_and_skipped_the_same_by_every_reader(
     assert (next(late.batches(4, 4))["image"] == got[4]).all()
 
 
+def test_small_images_do_not_end_what_tensorflow_reads_ahead(write, monkeypatch):
+    for i in range(12):
+        name = f"{i:02d}.{('png', 'jpg')[i % 2]}"
+        root = write(name, picture(i, 8, 8 if i in (2, 3, 7) else 16))
+    made = []
+    whole = tf_reader._dataset
+
+    def counting(*given):
+        made.append(given)
+        return whole(*given)
+
+    monkeypatch.setattr(tf_reader, "_dataset", counting)
+    data = {"resize": "crop", "image_size": (8, 16), "reader": "tensorflow"}
+    small = task(f"folder:{root}", **data)
+    iterator = small.batches(0, 4)
+    got = np.concatenate([next(iterator)["image"] for _ in range(6)])
+    assert len(made) == 1
+    rows = [small.rows(s, 4).indices["examples"] for s in range(6)]
+    stand_in = {2: 4, 3: 4, 7: 8}
+    used = [stand_in.get(i, i) for i in np.concatenate(rows).tolist()]
+    assert (got == task(f"folder:{root}", **data).examples(used)["image"]).all()
+    late = task(f"folder:{root}", **data)  # knows of them from the start
+    late.examples(range(12))
+    again = late.batches(0, 4)
+    assert all((next(again)["image"] == got[4 * i :][:4]).all() for i in range(6))
+
+
+def test_a_file_that_a_network_disk_refuses_once_is_read(write, monkeypatch, caplog):
+    for i in range(2):
+        root = write(f"{i}.png", picture(i, 8, 8))
+    failures = {"0.png": 2, "1.png": 9}
+    read = pathlib.Path.read_bytes
+
+    def refusing(path):
+        failures[path.name] -= 1
+        if failures[path.name] >= 0:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return read(path)
+
+    monkeypatch.setattr(pathlib.Path, "read_bytes", refusing)
+    monkeypatch.setattr(plain_reader, "_WAITS", (0.0, 0.0))
+    found = task(f"folder:{root}", max_unreadable=0.5).examples([0, 1])["image"]
+    assert (found == picture(0, 8, 8)).all()  # it stands in for the other
+    assert "0.png" not in caplog.text and failures["1.png"] == 6
+    assert "1.png: cannot be read ([Errno 116] Stale file handle)" in caplog.text
+
+
 @pytest.mark.parametrize("reader", ["pillow", "tensorflow"])
 def test_too_many_unreadable_files_stop_the_run(write, reader):
     for i in range(12):
@@ -82,6 +134,23 @@ def test_empty_folder_says_what_was_looked_for(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with refuses(r"there are no images in it; looked.*\.jpg.*\.png"):
         task(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("scheme", ["folder", "zip", "npz"])
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("gs://bucket/faces", "read from a local disk; copy or mount.*tfds: and data_"),
+        (
+            "/" + 300 * "x",
+            r"it cannot be opened \(File name too long\); check data.sou",
+        ),
+    ],
+    ids=["bucket", "long"],
+)
+def test_paths_that_are_none_on_this_machine(scheme, path, message):
+    with refuses(f"{scheme}:{path}: .*{message}"):
+        task(f"{scheme}:{path}")
 
 
 def test_missing_or_broken_zip(tmp_path):
@@ -131,6 +200,31 @@ def test_a_box_cannot_cut_given_low_resolution():
     high, low = np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 8, 8, 3), np.uint8)
     with refuses("data.box cannot cut the high resolution and the source's own low"):
         task(from_arrays(hr=high, lr=low), "low_high", box=16)
+
+
+def test_a_class_called_train(write):
+    for name in ("bus/1.png", "car/2.png", "train/3.png"):
+        root = write(name, picture(0))
+    with refuses("set: is train a class or the training images.* bus, car, but no val"):
+        task(f"folder:{root}", "labelled")
+    assert task(f"folder:{root}/train").num_examples == 1
+    write("val/4.png", picture(0))
+    assert task(f"folder:{root}").num_examples == 1
+
+
+def test_two_folders_without_a_name_are_no_pictures_side_by_side(write):
+    for name in ("photo/1.png", "sketch/1.png"):
+        root = write(name, picture(0, 16, 32))
+    with refuses("photo and sketch hold A and B, name them.*folders=photo,sketch; if"):
+        task(f"folder:{root}", "paired")
+    assert task(f"folder:{root}", "paired", folders="photo,sketch").num_examples == 1
+    assert task(f"folder:{root}", "paired", layout="side_by_side").num_examples == 2
+
+
+def test_wide_photographs_are_not_side_by_side(write):
+    root = write("1.png", picture(0, 90, 160))
+    with refuses("1.png is 160x90, not two pictures side by side"):
+        task(f"folder:{root}", "paired")
 
 
 def test_pictures_that_are_not_side_by_side(folder):
@@ -191,6 +285,43 @@ def test_labels_out_of_range(label):
     )
     with refuses(f"mine, field 'label': label {label} is outside 0..2.*num_classes"):
         task(source, "labelled", num_classes=3)
+
+
+def test_a_file_beside_label_folders_is_named(write, caplog):
+    for name in ("cat/1.png", "dog/2.png", "stray.png"):
+        root = write(name, picture(0))
+    with refuses("has no field 'label'"):
+        task(f"folder:{root}", "labelled")
+    assert "its folders are no labels, for stray.png lies beside them" in caplog.text
+
+
+@pytest.mark.parametrize("bins", [(5, 3), (5, 5)])
+def test_bins_that_do_not_ascend(bins):
+    source = from_arrays(image=np.zeros((2, 8, 8), np.uint8), age=np.arange(2))
+    with refuses(r"data.bins is \(5, .\): .* in ascending order"):
+        task(source, "labelled", label="age", bins=bins)
+
+
+def test_a_folder_that_cannot_be_read_is_told_of(write, caplog, monkeypatch):
+    for name in ("a/1.png", "b/2.png"):
+        root = write(name, picture(0))
+    scan = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert task(f"folder:{root}").num_examples == 1
+    assert "passed over, it cannot be read: [Errno 13] Permission" in caplog.text
+
+
+def test_options_that_a_source_does_not_know():
+    with refuses("synthetic:boxes: data.source_options cannot set 'split'"):
+        task("synthetic:boxes", source_options={"split": "train"})
+    with refuses("tfds:x: data.source_options 'dat_dir'.*did you mean 'data_dir'"):
+        task("tfds:x", source_options={"dat_dir": "x"})
 
 
 def test_missing_label_field(folder):
@@ -303,6 +434,8 @@ def test_a_damaged_member_of_a_zip_is_named(write, tmp_path):
     source = make_source(f"zip:{path}", holdout=0.0)
     with pytest.raises(OSError, match="Bad CRC-32"):
         source.encoded(0)
+    with refuses(r"pictures.zip/1.png: cannot be read \(Bad CRC-32"):
+        first(task(f"zip:{path}", "paired"))
 
 
 def test_one_example_cannot_be_divided(write):
@@ -325,6 +458,17 @@ def test_low_resolution_needs_a_multiple_of_the_scale():
     source = from_arrays(image=np.zeros((4, 32, 32, 3), np.uint8))
     with refuses(r"data.image_size \(30, 30\) is not a multiple of data.scale=4"):
         task(source, "low_high", image_size=30)
+
+
+def test_class_maps_above_255_are_named_not_wrapped(write):
+    maps = np.array([[0, 300]], np.uint16)
+    for name, values in (("A/1.png", picture(0)), ("B/1.png", maps)):
+        buffer = io.BytesIO()
+        Image.fromarray(values).save(buffer, "png")
+        root = write(name, buffer.getvalue())
+    wide = task(f"folder:{root}", "paired", palette_b=3, reader="pillow")
+    with refuses("its class number 300 is above 255"):
+        first(wide)
 
 
 def test_voxels_that_do_not_fit():

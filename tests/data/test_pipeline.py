@@ -1,6 +1,8 @@
 """Batches: exact resume, hosts, both readers, the way to the devices."""
 
 import itertools
+import os
+import threading
 
 import jax
 import numpy as np
@@ -9,6 +11,8 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxgan.data import from_arrays, make_task, prefetch_to_device
+from jaxgan.data.pictures import Prepare
+from jaxgan.data.plain_reader import default_threads
 from tests.data.conftest import picture
 
 READERS = ["pillow", "tensorflow"]
@@ -211,3 +215,26 @@ next(make_task(data).batches(0, 2))
 assert not any(m.startswith("tensorflow.") for m in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_arrays_of_another_size_are_resized_by_the_threads(monkeypatch):
+    names = set()
+    whole = Prepare.__call__
+
+    def noting(self, *given):
+        names.add(threading.current_thread().name.rsplit("_")[0])
+        return whole(self, *given)
+
+    monkeypatch.setattr(Prepare, "__call__", noting)
+    image = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
+    data = {"task": "images", "source": from_arrays(image=image), "image_size": 8}
+    found = [make_task({**data, "threads": n}).examples(range(6)) for n in (1, 3)]
+    assert (found[0]["image"] == found[1]["image"]).all()
+    assert names == {"MainThread", "jaxgan-read"}
+
+
+@pytest.mark.parametrize(("cores", "devices", "threads"), [(4, 1, 4), (64, 2, 32)])
+def test_threads_by_cores_and_devices(monkeypatch, cores, devices, threads):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), False)
+    monkeypatch.setattr(jax, "local_device_count", lambda: devices)
+    assert default_threads() == threads

@@ -9,7 +9,15 @@ import pytest
 from PIL import Image
 
 from jaxgan.core import UserError
-from jaxgan.data import Field, example, files, from_arrays, make_source
+from jaxgan.data import (
+    Field,
+    archives,
+    example,
+    files,
+    from_arrays,
+    make_source,
+    make_task,
+)
 from jaxgan.data.opening import open_domains, open_high, open_pairs
 from jaxgan.data.options import Options
 from tests.data.conftest import encode, picture
@@ -129,6 +137,15 @@ def test_split_folders_are_the_splits(write):
 SPLITS = ("train", "validation", "test")
 
 
+def test_files_beside_the_training_folder_are_told_of(write, caplog):
+    for name in ("train/a.png", "b.png", "c.png", "test/d.png", "more/e.png"):
+        root = write(name, picture(0))
+    assert files_of(make_source(f"folder:{root}", "train")) == ["train/a.png"]
+    make_source(f"folder:{root}", "test")
+    told = "set: 3 images beside the folder train are passed over, such as b.png"
+    assert caplog.text.count(told) == 1
+
+
 def test_one_held_out_folder_serves_validation_and_test(write):
     for name in ("train/a.png", "train/b.png", "test/d.png"):
         root = write(name, picture(0))
@@ -155,6 +172,78 @@ def test_without_folders_a_tenth_is_held_out_and_always_the_same(folder):
     assert len(train) == 10 and len(held) == 1
     assert sorted(train + held) == [f"{i:02d}.png" for i in range(11)]
     assert held == files_of(make_source(f"folder:{folder}", "test"))
+
+
+def test_a_file_more_or_less_moves_no_other_into_or_out_of_the_held_out(write):
+    def parts():
+        splits = ("train", "validation")
+        return [set(files_of(make_source(f"folder:{root}", s))) for s in splits]
+
+    for i in range(60):
+        root = write(f"{i:02d}.png", picture(i, 4, 4))
+    train, held = parts()
+    assert len(held) == 6
+    for name in (min(train), min(held)):
+        (root / name).unlink()
+    fewer = parts()
+    assert len(fewer[1]) == 6 and len(fewer[1] - held) == 1
+    assert held - fewer[1] == {min(held)}
+    write("aa.png", picture(0, 4, 4))
+    assert len(parts()[1] ^ fewer[1]) <= 2
+
+
+def test_held_out_groups_of_words_are_those_of_the_words(write):
+    def held():
+        options = {"label_pattern": "(?P<who>[a-z]+)_", "holdout_by": "who"}
+        found = files_of(make_source(f"folder:{root}", "test", **options))
+        return {name.split("_")[0] for name in found}
+
+    for who in "bcdefghijk":
+        for i in range(2):
+            root = write(f"{who}_{i}.png", picture(i, 4, 4))
+    before = held()
+    assert len(before) == 1
+    write("a_0.png", picture(0, 4, 4))  # every word has another number now
+    assert held() in (before, {"a"})
+
+
+def test_names_of_pairs_domains_and_high_resolution_have_fields(write):
+    def check(open_it, *, layout="auto", name="set"):
+        options = Options(
+            source=f"folder:{root}/{name}",
+            layout=layout,
+            label_pattern=r"(?P<photo>\d+)_(?P<kind>[a-z]+)",
+            holdout_by="photo",
+            holdout=0.4,
+        )
+        photos = []
+        for split in ("train", "validation"):
+            found = open_it(options, split)
+            for source in found if isinstance(found, tuple) else (found,):
+                assert source.fields["kind"].names == ("roof", "wall")
+                assert len(source) == 2 * len(set(source.column("photo")))
+                photos.append(set(source.column("photo").tolist()))
+        assert not photos[0] & photos[-1] and photos[0] | photos[-1] == set(range(5))
+
+    for i in range(10):
+        name = f"{i // 2:03d}_{('roof', 'wall')[i % 2]}.png"
+        for folder in ("two/A", "two/B", "high/HR", "low/HR", "low/LR", "flat"):
+            write(f"{folder}/{name}", picture(i, 4, 4))
+        for folder in ("domains/trainA", "domains/trainB"):
+            write(f"{folder}/{name}", picture(i, 4, 4))
+        root = write(f"side/{name}", picture(i, 4, 8))
+    check(open_pairs, name="two")
+    check(open_pairs, name="side")
+    check(open_domains, name="domains")
+    check(open_domains, name="side", layout="side_by_side")
+    for name in ("high", "low", "flat"):
+        check(open_high, name=name)
+
+
+def test_a_group_of_the_pattern_does_not_replace_the_picture(write):
+    root = write("1.png", picture(0))
+    with pytest.raises(UserError, match="names a group 'image', which is the picture"):
+        make_source(f"folder:{root}", label_pattern=r"(?P<image>\d)", holdout=0.0)
 
 
 def test_holdout_by_group_does_not_tear_groups_apart(tmp_path):
@@ -188,6 +277,27 @@ def test_npz_separates_examples_from_what_describes_them(tmp_path):
     assert set(source.fields) == {"packed", "label"}
     assert source.fields["packed"].grid == (4, 4, 4)
     assert source.fields["label"].names == ("bed", "chair", "desk")
+
+
+def test_an_npz_is_read_once_for_all_splits_until_it_changes(tmp_path):
+    np.savez(tmp_path / "x.npz", image=np.zeros((20, 4, 4), np.uint8))
+    name = f"npz:{tmp_path}/x.npz"
+    train, held = make_source(name), make_source(name, "test")
+    memory = archives.open_npz(name[4:]).column("image")
+    assert memory is archives.open_npz(name[4:]).column("image")
+    assert len(train) + len(held) == 20
+    np.savez(tmp_path / "x.npz", image=np.ones((21, 4, 4), np.uint8))
+    assert len(make_source(name)) + len(make_source(name, "test")) == 21
+
+
+def test_words_of_an_npz_are_numbered_as_label_folders_are(tmp_path):
+    arrays = {"image": np.zeros((3, 4, 4), np.uint8), "label": ["dog", "cat", "dog"]}
+    np.savez(tmp_path / "x.npz", **arrays)
+    data = {"task": "labelled", "source": f"npz:{tmp_path}/x.npz", "image_size": 4}
+    task = make_task({**data, "holdout": 0.0})
+    assert task.examples(range(3))["label"].tolist() == [1, 0, 1]
+    source = make_source(data["source"], holdout=0.0, where={"label": "cat"})
+    assert source.fields["label"].names == ("cat", "dog") and len(source) == 1
 
 
 def test_a_field_of_an_npz_parts_the_splits(tmp_path):
@@ -285,6 +395,33 @@ def test_high_resolution_alone_or_with_its_low_partners(write):
     both = open_high(Options(source=f"folder:{root}", holdout=0.0), "train")
     assert set(both.fields) == {"hr", "lr"}
     assert (example(both, 1)["lr"] == picture(1, 4, 4)).all()
+
+
+def test_div2k_as_it_is_unpacked(write):
+    for i in range(3):
+        write(f"DIV2K_train_HR/000{i}.png", picture(i, 16, 16))
+        for scale in (2, 4):
+            name = f"X{scale}/000{i}x{scale}.png"
+            low = picture(10 * scale + i, 16 // scale, 16 // scale)
+            write(f"DIV2K_train_LR_bicubic/{name}", low)
+            write(f"DIV2K_train_LR_unknown/{name}", low)
+    root = write("DIV2K_valid_HR/0801.png", picture(9, 16, 16))
+
+    def found(split, scale):
+        return open_high(Options(source=f"folder:{root}"), split, scale)
+
+    train = found("train", 4)
+    assert len(train) == 3 and set(train.fields) == {"hr", "lr"}
+    assert (example(train, 1)["lr"] == picture(41, 4, 4)).all()
+    assert (example(found("train", 2), 1)["lr"] == picture(21, 8, 8)).all()
+    assert set(found("train", 3).fields) == {"hr"}
+    for split in ("validation", "test"):
+        held = found(split, 4)
+        assert len(held) == 1 and set(held.fields) == {"hr"}
+        assert (example(held, 0)["hr"] == picture(9, 16, 16)).all()
+    write("Other_train_HR/1.png", picture(0))
+    with pytest.raises(UserError, match="DIV2K_train_HR and Other_train_HR are both"):
+        found("train", 4)
 
 
 def test_a_partner_of_the_whole_name_is_not_asked_for_its_scale(write):

@@ -329,6 +329,20 @@ def test_voxels_are_binary_padded_and_enlarged(packed, key):
     assert (inner == grids).all() and batch["voxels"].dtype == jnp.float32
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int8", "uint8", "bool"])
+def test_voxels_of_any_type_are_occupied_above_a_half(dtype, key):
+    values = np.zeros((2, 4, 4, 4), dtype)
+    values[0, :2] = np.array([0.7 if dtype == "float32" else 1]).astype(dtype)
+    values[1] = np.array(0.3 if dtype == "float32" else 0).astype(dtype)
+    if dtype == "int8":
+        values[1, 0, 0] = -1
+    data = {"task": "voxels", "source": from_arrays(voxels=values), "image_size": 4}
+    task = make_task(data)
+    grids = task.preprocess(task.examples([0, 1]), key)["voxels"]
+    assert (np.asarray(grids[0, :2]) == 1).all() and grids.sum() == 32
+    assert make_task({**data, "min_voxels": 1}).num_examples == 1
+
+
 def test_voxels_turn_in_training_only(key):
     grids = np.random.default_rng(0).integers(0, 2, (8, 6, 6, 6), np.uint8)
     source = from_arrays(voxels=grids)

@@ -354,6 +354,25 @@ def labelled(per_class, values):
     return from_arrays(image=image, label=label)
 
 
+def test_a_file_that_cannot_be_read_is_not_judged_by_another(tmp_path):
+    for i in range(12):
+        path = tmp_path / f"{i % 2}" / f"{i:02d}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((16, 16), 20 * i, np.uint8)).save(path)
+    (tmp_path / "0" / "04.png").write_bytes(b"broken")
+    data = {"max_unreadable": 0.1, "reader": "pillow", "channels": 1}
+    given = config("dcgan", f"folder:{tmp_path}", "labelled", 0.0)
+    given["data"] |= data
+    task = protocols.make_task(given["data"], split="train", seed=0)
+    judged = setting.Setting(
+        stubs.Stub(()), {}, {}, given, lambda _: task, "train", Options(batch_size=5)
+    )
+    images = setting.images_of(judged, "train", "image")
+    levels = np.round((images[:, 0, 0, 0] + 1) * 127.5 / 20).astype(int)
+    assert levels.tolist() == [0, 2, 6, 8, 10, 1, 3, 5, 7, 9, 11]
+    assert (setting.labels_of(task, 12) == levels % 2).all()
+
+
 def test_features_that_tell_classes_apart_are_found_where_the_data_has_labels():
     def features(inputs, key):
         return {"features": 9 * inputs["image"].mean(axis=(1, 2))}

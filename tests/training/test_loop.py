@@ -254,6 +254,25 @@ def test_a_batch_of_another_size_is_named_before_anything_compiles(tmp_path):
     assert not list((tmp_path / "checkpoints").glob("*"))
 
 
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda x: 127.5 * x, r"from -12\d to 12\d, it takes -1 to 1"),
+        (lambda x: jnp.log(x - 2), "from nan to nan"),
+    ],
+    ids=["not scaled", "not a number"],
+)
+def test_a_batch_outside_of_its_range_is_refused(tmp_path, monkeypatch, change, found):
+    whole = toy.ToyTask.preprocess
+    monkeypatch.setattr(
+        toy.ToyTask,
+        "preprocess",
+        lambda *given: jax.tree.map(change, whole(*given)),
+    )
+    with pytest.raises(UserError, match=f"stage 'warmup': .* 'image' goes {found}"):
+        toy.train(tmp_path)
+
+
 def test_a_batch_that_devices_cannot_share_is_refused(tmp_path):
     with pytest.raises(UserError, match="batch_size 12 .* 8 devices: choose 8 or 16"):
         toy.train(tmp_path, training__batch_size=12, devices={"data": 8, "model": 1})

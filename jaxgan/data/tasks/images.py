@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -65,6 +66,11 @@ def labelled(
             f"{source.name}: field {label!r} is not a number an example; set data.label"
         )
     bounds = None if bins is None else tuple(float(b) for b in bins)
+    if bounds and not all(a < b for a, b in itertools.pairwise(bounds)):
+        raise UserError(
+            f"data.bins is {tuple(bins or ())}: give the greatest value of each group "
+            "but the last, in ascending order"
+        )
     if num_classes is None:
         if bounds is not None:
             num_classes = len(bounds) + 1

@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from jaxgan.core.errors import UserError, one_of
 from jaxgan.core.types import Batch, Key
+from jaxgan.data.layouts import SIDE_BY_SIDE
 from jaxgan.data.opening import open_domains, open_images, open_pairs
 from jaxgan.data.options import Options
 from jaxgan.data.permutation import permute
@@ -189,7 +190,7 @@ def _two_columns(
                 f"{', '.join(source.fields)} with data.fields"
             )
         shape = source.fields["image"].shape
-        if options.layout == "auto" and shape and shape[1] < 1.5 * shape[0]:
+        if options.layout == "auto" and shape and shape[1] < SIDE_BY_SIDE * shape[0]:
             raise UserError(
                 f"{source.name}: its pictures are {shape[1]}x{shape[0]}, not two side "
                 "by side; name two fields with data.fields, or set "

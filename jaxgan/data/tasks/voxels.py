@@ -18,6 +18,8 @@ from jaxgan.data.streams import Column, walk
 from jaxgan.data.task import Task
 from jaxgan.ops.voxels import unpack_bits
 
+_OCCUPIED = 0.5  # numbers above it
+
 
 def voxels(
     options: Options,
@@ -31,7 +33,7 @@ def voxels(
     """`voxels`: float32 {0, 1} `[b, r, r, r, 1]`, the last spatial axis up.
 
     Grids travel packed and are padded and enlarged in the step: 30 to 32 by a voxel on
-    each side, 32 to 64 by repeating each voxel twice.
+    each side, 32 to 64 by repeating each voxel twice. Numbers above 0.5 are occupied.
 
     Args:
       options: see `Options`; `image_size` is the resolution r.
@@ -94,7 +96,11 @@ def voxels(
         split=split,
         num_examples=len(source),
         streams={"examples": walk(source, split, seed)},
-        columns={"voxels": Column("examples", name, None, "uint8")},
+        columns={
+            "voxels": Column(
+                "examples", name, None, "uint8", above=None if packed else _OCCUPIED
+            )
+        },
         transform=transform,
         options=options,
     )
@@ -110,7 +116,7 @@ def _at_least(source: Source, name: str, packed: bool, least: int) -> Source:
     if values is None:
         values = source.read(np.arange(len(source)), [name])[name]
     flat = values.reshape(len(values), -1)
-    counts = np.bitwise_count(flat) if packed else flat > 0
+    counts = np.bitwise_count(flat) if packed else flat > _OCCUPIED
     keep = np.flatnonzero(counts.sum(axis=1, dtype=np.int64) >= least)
     if not keep.size:
         raise UserError(

@@ -135,8 +135,8 @@ def _nearest_neighbour(setting: Setting, sets: Sets) -> dict[str, float]:
     As good as with training images, if samples show their class in all its ways.
     """
     own: Any = setting.system.inference["sample"].inputs["label"]
-    training = _labels(setting, "train", sets.training)
-    truth = _labels(setting, setting.split, sets.held_out)
+    training = _labels(setting, "train", setting.options.num_training)
+    truth = _labels(setting, setting.split)
     if training is None or truth is None:
         return {}
     candidates = {
@@ -156,9 +156,12 @@ def _nearest_neighbour(setting: Setting, sets: Sets) -> dict[str, float]:
     return row
 
 
-def _labels(setting: Setting, split: str, images: np.ndarray) -> np.ndarray | None:
+def _labels(
+    setting: Setting, split: str, limit: int | None = None
+) -> np.ndarray | None:
     """The class numbers of a set that `_sets` made of a split, if it has any."""
-    labels = labels_of(setting.data(split), len(images))
+    task = setting.data(split)
+    labels = labels_of(task, setting.count(task, limit))
     return None if labels is None else shuffled(labels)
 
 

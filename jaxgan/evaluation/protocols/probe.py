@@ -49,11 +49,11 @@ def examples(setting: Setting, field: str) -> Examples | None:
     for split, at_most in (("train", limit), (setting.split, None)):
         task = setting.data(split)
         count = setting.count(task, at_most)
-        labels = labels_of(task, count)
-        if labels is None:
+        if labels_of(task, count) is None:
             return None
         require("sklearn.svm", "the linear probe")
-        parts += [images_of(setting, split, field, at_most), labels]
+        images = images_of(setting, split, field, at_most)
+        parts += [images, labels_of(task, count)]
     return Examples(*parts)
 
 

@@ -30,7 +30,8 @@ class Rows(NamedTuple):
 
     Attributes:
       batch: preprocessed fields `[b, ...]`.
-      weight: 0 for rows that pad the last batch, else 1.
+      weight: 0 for rows that pad the last batch, or whose file is unusable so that
+        another example stands in; else 1.
       examples: their numbers.
     """
 
@@ -104,7 +105,8 @@ class Setting:
             rows = np.arange(start, start + self.batch_size)
             index = spread(np.minimum(rows, count - 1), count, total)
             batch = prepare(task.examples(index), index)
-            yield Rows(batch, (rows < count).astype(np.float32), index)
+            kept = (rows < count) & task.usable(index)
+            yield Rows(batch, kept.astype(np.float32), index)
 
     @functools.cached_property
     def _preprocess(self) -> Callable[[Task], Callable[..., dict[str, jax.Array]]]:
@@ -291,7 +293,7 @@ def _draw_inputs(mode: Mode, key: jax.Array, index: np.ndarray) -> dict[str, Any
 def images_of(
     setting: Setting, split: str, field: str, limit: int | None = None
 ) -> np.ndarray:
-    """A field of a split's examples, `[n, ...]` on the host.
+    """A field of a split's usable examples, `[n, ...]` on the host.
 
     Args:
       setting: whose data.
@@ -309,10 +311,10 @@ def images_of(
 
 
 def labels_of(task: Task, count: int) -> np.ndarray | None:
-    """The class numbers of the examples that `batches(task, count)` walks over.
+    """The class numbers of the usable examples that `batches(task, count)` has read.
 
     Returns:
-      int `[count]`, or None if the source has no labels.
+      int `[n]`, as many as images, or None if the source has no labels.
     """
     source = next(iter(task.streams.values())).source
     field = source.fields.get("label")
@@ -321,7 +323,8 @@ def labels_of(task: Task, count: int) -> np.ndarray | None:
     values = source.column("label")
     if values is None:  # as it lies on the disk
         values = source.read(np.arange(len(source)), ["label"])["label"]
-    return np.asarray(values)[spread(np.arange(count), count, task.num_examples)]
+    examples = spread(np.arange(count), count, task.num_examples)
+    return np.asarray(values)[examples[task.usable(examples)]]
 
 
 def mean_image(setting: Setting, field: str, limit: int = 1000) -> jax.Array:
