@@ -54,8 +54,8 @@ class Skips:
         """Notes an unusable example and names it in the log.
 
         Raises:
-          UserError: if a setting is to blame, if there are more than the permitted
-            share, or no others.
+          UserError: if a setting is to blame, if more than the permitted share cannot be
+            read, or if there are no others.
         """
         if why.fatal:
             raise UserError(f"{self._source.describe(index)}: an image {why}") from why
@@ -66,14 +66,14 @@ class Skips:
             small = sum(w.small for w in self._unusable.values())
             broken = len(self._unusable) - small
         total, where = len(self._source), self._source.describe(index)
-        if small + broken == total:
-            raise self._none_left(index)
         if broken > self._max_share * total:
             raise UserError(
                 f"{where}: {why}; {broken} of {total} files cannot be read, more than "
                 f"data.max_unreadable={self._max_share:g} permits: repair or remove "
                 "them, or raise it"
             )
+        if small + broken == total:
+            raise self._none_left(index)
         if why.small:
             log.warning("skipped %s: it %s (%d so far)", where, why, small)
         else:
