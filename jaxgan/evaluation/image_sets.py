@@ -2,6 +2,7 @@
 
 Features of every set are kept on the host (410 MB for 50,000 images), because KID draws
 subsets of them; moments are float64. Reference statistics from a file serve FID alone.
+Images wait until there is a full batch of them, of whichever sets and sizes.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Shaped, UInt8
 
 from jaxgan.core.errors import UserError
 from jaxgan.evaluation import features, fid, frechet
 from jaxgan.evaluation.feature_network import FeatureNetwork
-from jaxgan.evaluation.images import AnyArray, AnyImage
+from jaxgan.evaluation.images import AnyArray, AnyImage, to_uint8
 from jaxgan.evaluation.kid import kid
 
 _BLOCK = 8192  # rows whose float64 copy exists at a time
@@ -34,6 +35,7 @@ class ImageSets:
       batch_size: images a compiled call.
       known: statistics of reference sets that need no images.
       rows: `{set: features}` in the order of arrival.
+      waiting: `(set, uint8 images)` without features yet, less than a batch together.
     """
 
     network: FeatureNetwork | None = None
@@ -42,6 +44,7 @@ class ImageSets:
     rows: Mapping[str, tuple[Float[np.ndarray, "_ d"], ...]] = dataclasses.field(
         default_factory=dict
     )
+    waiting: tuple[tuple[str, UInt8[np.ndarray, "_ _ _ 3"]], ...] = ()
 
 
 def update(
@@ -61,7 +64,6 @@ def update(
     """
     if acc.network is None:
         return acc
-    rows = dict(acc.rows)
     for name, batch in images.items():
         if name in acc.known:
             continue
@@ -69,18 +71,52 @@ def update(
         if weight is not None:
             kept = kept[np.asarray(weight) > 0]
         if len(kept):
-            found = features.collect(
-                acc.network.network,
-                acc.network.params,
-                [_rgb(kept)],
-                batch_size=acc.batch_size,
-            )
-            rows[name] = (*rows.get(name, ()), found)
-    return dataclasses.replace(acc, rows=rows)
+            waiting = (*acc.waiting, (name, to_uint8(_rgb(kept))))
+            acc = dataclasses.replace(acc, waiting=waiting)
+            acc = _computed(acc, _count(acc) // acc.batch_size * acc.batch_size)
+    return acc
+
+
+def flushed(acc: ImageSets) -> ImageSets:
+    """The same without images that wait; the last batch is padded."""
+    return _computed(acc, _count(acc))
+
+
+def _count(acc: ImageSets) -> int:
+    return sum(len(part) for _, part in acc.waiting)
+
+
+def _computed(acc: ImageSets, count: int) -> ImageSets:
+    """Features of the first `count` images that wait, in full batches."""
+    if acc.network is None or not count:
+        return acc
+    chosen, later, missing = [], [], count
+    for name, part in acc.waiting:
+        if missing:
+            chosen.append((name, part[:missing]))
+        if len(part) > missing:  # a copy, which does not hold the whole set
+            later.append((name, part[missing:].copy()))
+        missing -= min(missing, len(part))
+    found = features.collect(
+        acc.network.network,
+        acc.network.params,
+        [part for _, part in chosen],
+        batch_size=acc.batch_size,
+    )
+    new: dict[str, list[np.ndarray]] = {}
+    start = 0
+    for name, part in chosen:
+        new.setdefault(name, []).append(found[start : start + len(part)])
+        start += len(part)
+    rows = dict(acc.rows)
+    for name, parts in new.items():
+        rows[name] = (*rows.get(name, ()), np.concatenate(parts))
+    return dataclasses.replace(acc, rows=rows, waiting=tuple(later))
 
 
 def merge(a: ImageSets, b: ImageSets) -> ImageSets:
     """The union, the images of `a` first."""
+    a, b = flushed(a), flushed(b)
     names = dict.fromkeys((*a.rows, *b.rows))
     rows = {name: (*a.rows.get(name, ()), *b.rows.get(name, ())) for name in names}
     return dataclasses.replace(a, rows=rows)
@@ -88,6 +124,7 @@ def merge(a: ImageSets, b: ImageSets) -> ImageSets:
 
 def alias(acc: ImageSets, names: Mapping[str, str]) -> ImageSets:
     """Gives sets further names, `{new: old}`."""
+    acc = flushed(acc)
     rows = {new: acc.rows[old] for new, old in names.items() if old in acc.rows}
     return dataclasses.replace(acc, rows={**acc.rows, **rows})
 
@@ -113,6 +150,7 @@ def result(
     network = acc.network
     if network is None:
         return {}
+    acc = flushed(acc)
     truth = statistics(acc, reference)
     figures: dict[str, float] = {}
     for name in sets:
@@ -146,6 +184,7 @@ def joined(acc: ImageSets, name: str) -> Float[np.ndarray, "n d"]:
     Raises:
       UserError: if it holds no image.
     """
+    acc = flushed(acc)
     if name not in acc.rows:
         raise UserError("FID and KID need images, but a set of them is empty")
     return np.concatenate(acc.rows[name])

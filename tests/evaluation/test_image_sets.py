@@ -85,12 +85,27 @@ def test_moments_of_many_rows_are_merged_block_by_block(monkeypatch):
     np.testing.assert_allclose(found.covariance, np.cov(rows.T.astype(float)))
 
 
+def test_batches_are_filled_across_sets_and_updates():
+    """Images wait, less than a batch of them, and keep their order."""
+    acc = ImageSets(feature_network(), batch_size=5)
+    for i in range(9):
+        acc = image_sets.update(acc, {"": X[i : i + 1], "reference": Y[i : i + 1]})
+        assert sum(len(part) for _, part in acc.waiting) == 2 * (i + 1) % 5
+    for name, images in (("", X[:9]), ("reference", Y)):
+        found = image_sets.joined(acc, name)
+        np.testing.assert_allclose(found, features(images), rtol=1e-6)
+    # What waits holds no more than itself of the array that it came with.
+    acc = image_sets.update(ImageSets(feature_network(), batch_size=5), {"": X})
+    ((_, part),) = acc.waiting
+    assert len(part) == 2 and part.base is None
+
+
 def test_what_cannot_be_compared_is_refused():
     acc = ImageSets(feature_network())
     with pytest.raises(UserError, match="grey or RGB images, got 2 channels"):
         image_sets.update(acc, {"": noise(0, 2, 4, 4, 2)})
     grey = image_sets.update(acc, {"": noise(0, 2, 4, 4, 1)})
-    assert grey.rows[""][0].shape == (2, 6)
+    assert image_sets.joined(grey, "").shape == (2, 6)
     with pytest.raises(UserError, match="a set of them is empty"):
         image_sets.result(grey, "reference")
     with pytest.raises(UserError, match="diverged"):

@@ -16,7 +16,14 @@ from jaxgan.core.errors import UserError
 from jaxgan.data import from_arrays
 from jaxgan.data.augment import palette
 from jaxgan.data.tasks.low_high import degrade
-from jaxgan.evaluation import feature_network, frechet, kid, protocols
+from jaxgan.evaluation import (
+    feature_network,
+    features,
+    fid,
+    frechet,
+    kid,
+    protocols,
+)
 from jaxgan.evaluation.options import Options
 from jaxgan.evaluation.protocols import label_maps, probe, setting
 from tests import cases
@@ -564,6 +571,36 @@ def test_whole_images_of_any_size_are_enlarged_and_compared_on_luma(tmp_path, ne
         )
     assert row["psnr_y"] == pytest.approx(np.mean(psnr), rel=1e-5)
     assert row["ssim_y"] == pytest.approx(np.mean(ssim), abs=1e-4)
+
+
+def test_fid_of_pictures_of_all_sizes_fills_its_batches(tmp_path, monkeypatch):
+    """Four sets of seven pictures: seven calls of four, compiled once."""
+    traced, called = [], []
+
+    def small(params, images):
+        traced.append(images.shape)
+        return params * images.reshape(len(images), -1)[:, :6]
+
+    def apply(network, params, images, original=features._apply):
+        called.append(len(images))
+        return original(network, params, images)
+
+    monkeypatch.setattr(features, "_apply", apply)
+    own = dataclasses.replace(
+        stubs.feature_network(), network=fid.Preprocessed(small, size=(4, 4))
+    )
+    monkeypatch.setattr(feature_network, "require", lambda options, pretrained: None)
+    monkeypatch.setattr(feature_network, "load", lambda options, pretrained: own)
+    pictures = [noise(i, *((48, 64), (64, 48), (64, 64))[i % 3], 3) for i in range(7)]
+    for i, image in enumerate(pictures):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    source = f"folder:{tmp_path}"
+    given = config("srgan", "synthetic:shapes", "low_high", source=source, batch_size=4)
+    row = judge(upscaler(), given)
+    assert called == [4] * 7 and traced == [(4, 4, 4, 3)]
+    assert row["fid/clean/num_samples"] == row["fid/clean/num_reference"] == 7
+    given["evaluation"]["batch_size"] = 64
+    assert judge(upscaler(), given) == pytest.approx(row, rel=1e-5, abs=1e-8)
 
 
 def judge_folder(folder):

@@ -202,6 +202,7 @@ class Setting:
           pairs: `{reference set: sets to judge}`.
         """
         figures: dict[str, float] = {}
+        sets = image_sets.flushed(sets)
         for reference, judged in pairs.items():
             figures |= image_sets.result(sets, reference, judged)
         path = self.options.write_reference
