@@ -8,7 +8,8 @@
 
 Prints every figure beside those of trivial baselines (`l1/copy_of_input`) and appends
 a row to evaluation.jsonl in the run's directory. FID and KID compare the features of a
-network whose weights you bring (`jaxgan import-weights --network=inception_fid`).
+network whose weights you bring (`jaxgan import-weights --network=inception_fid`);
+generators that draw images get their Inception score (`is/...`) as well.
 
 Values of the run's config can be overridden for this evaluation, such as its data:
 --config.data.source=folder:/data/horses. Further options are those of its section

@@ -1,4 +1,4 @@
-"""FID and KID between several sets of images, gathered while a protocol runs.
+"""FID, KID and Inception scores of sets of images, gathered while a protocol runs.
 
 Features of every set are kept on the host (410 MB for 50,000 images), because KID draws
 subsets of them; moments are float64. Reference statistics from a file serve FID alone.
@@ -21,9 +21,11 @@ from jaxgan.core.errors import UserError
 from jaxgan.evaluation import features, fid, frechet
 from jaxgan.evaluation.feature_network import FeatureNetwork
 from jaxgan.evaluation.images import AnyArray, AnyImage, to_uint8
+from jaxgan.evaluation.inception_score import inception_score
 from jaxgan.evaluation.kid import kid
 
 _BLOCK = 8192  # rows whose float64 copy exists at a time
+_SPLITS = 10  # of the Inception score; fewer where there are fewer images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +165,44 @@ def result(
         for key, value in kid(found, joined(acc, reference)).items():
             figures[f"kid/{network.variant}{name}{key.removeprefix('kid')}"] = value
     return {network.prefix + key: value for key, value in figures.items()}
+
+
+def inception_scores(acc: ImageSets, sets: Sequence[str] = ("",)) -> dict[str, float]:
+    """The Inception score of some sets, in ten splits as torch-fidelity draws them.
+
+    Args:
+      acc: what was gathered.
+      sets: names of the sets to judge, which end the names of their figures.
+
+    Returns:
+      `{is/<variant><set>, .../std, .../num_samples, .../splits, .../seed}`, with
+      `random_` in front if the weights are random; nothing without a network that
+      classifies.
+
+    Raises:
+      UserError: for a set without images.
+    """
+    network = acc.network
+    if network is None or network.classifier is None:
+        return {}
+    acc = flushed(acc)
+    figures: dict[str, float] = {}
+    for name in sets:
+        found = _logits(joined(acc, name), network.classifier)
+        for key, value in inception_score(
+            found, splits=min(_SPLITS, len(found))
+        ).items():
+            figures[f"is/{network.variant}{name}{key.removeprefix('is')}"] = value
+    return {network.prefix + key: value for key, value in figures.items()}
+
+
+def _logits(
+    rows: Float[np.ndarray, "n d"], classifier: Float[np.ndarray, "d k"]
+) -> Float[np.ndarray, "n k"]:
+    highest = jax.lax.Precision.HIGHEST
+    blocks = (rows[i : i + _BLOCK] for i in range(0, len(rows), _BLOCK))
+    found = (jnp.matmul(block, classifier, precision=highest) for block in blocks)
+    return np.concatenate([np.asarray(block) for block in found])
 
 
 def statistics(acc: ImageSets, name: str) -> fid.Statistics:

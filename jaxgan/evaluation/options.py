@@ -23,8 +23,8 @@ class Options:
       batch_size: images that are processed together; never changes a figure.
       source: judge on this `data.source` instead of the run's data: on its test split,
         or on all of it if it has none (single images and voxels only).
-      features: `inception` adds FID and KID; its weights are
-        `pretrained.inception_fid`.
+      features: `inception` adds FID and KID, and Inception scores of generators that
+        draw images; its weights are `pretrained.inception_fid`.
       fid_variant: the preprocessing in front of the feature network, a key of
         `jaxgan.evaluation.fid.VARIANTS`; None is `clean`, and refuses a `reference`
         that states no variant.

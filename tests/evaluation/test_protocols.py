@@ -353,6 +353,28 @@ def test_fid_of_samples_stands_between_those_of_noise_and_of_real_images(network
     assert row["fid/clean/num_reference"] == 54 and row["fid/clean/num_samples"] == 20
 
 
+@pytest.mark.parametrize(("name", "channels"), [("dcgan", 3), ("gan", 1)])
+def test_inception_scores_of_samples_stand_beside_those_of_real_images(
+    name, channels, monkeypatch
+):
+    own = dataclasses.replace(
+        stubs.feature_network(), classifier=9 * np.eye(6, dtype=np.float32)
+    )
+    monkeypatch.setattr(feature_network, "require", lambda options, pretrained: None)
+    monkeypatch.setattr(feature_network, "load", lambda options, pretrained: own)
+    source = from_arrays(image=noise(6, 60, 16, 16, channels))
+    given = config(name, source, "images", 0.4, num_samples=20)
+    one = np.zeros((16, 16, channels), np.float32)
+    row = judge(stubs.generator(lambda z: z[:, :1, None, None] * 0 + one), given)
+    assert row["is/clean"] == pytest.approx(1)  # all samples are of one class
+    assert row["is/clean/real_images"] > 1.1
+    assert row["is/clean/gaussian_pixels"] > 1.1
+    counts = ("", 20), ("/real_images", 24), ("/gaussian_pixels", 20)
+    for suffix, count in counts:
+        assert row[f"is/clean{suffix}/num_samples"] == count
+        assert row[f"is/clean{suffix}/splits"] == 10
+
+
 def labelled(per_class, values):
     """Images whose brightness tells their class, sorted by class."""
     label = np.repeat(np.arange(len(values)), per_class).astype(np.int32)
