@@ -1,5 +1,6 @@
 """Inception-v3: counts, the probe, and that the probe sees its four differences."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -86,6 +87,15 @@ def test_check_02_probe_row_of_torchvisions_structure(tmp_path, images):
     weights = probe_weights("inception_torchvision", tmp_path, "inception")
     features = apply(inception.torchvision(), weights, images)["pool3"]
     assert matches(features, *TORCHVISION_POOL3)
+
+
+def test_check_08_bfloat16_changes_the_features_by_the_recorded_amount(weights, images):
+    """0.39 % of their length on a CPU; the FIDs of the two do not compare."""
+    exact = apply(InceptionV3(), weights, images)["pool3"]
+    rounded = apply(InceptionV3(dtype=jnp.bfloat16), weights, images)["pool3"]
+    assert rounded.dtype == jnp.float32
+    change = np.linalg.norm(exact - rounded) / np.linalg.norm(exact)
+    assert change == pytest.approx(0.0039, rel=0.25)
 
 
 @pytest.mark.parametrize(
