@@ -139,6 +139,15 @@ def test_pretrained_nets_check_07_random_is_refused(run, folders, tmp_path):
         assert not path.exists()
 
 
+def test_lpips_needs_weights(run, monkeypatch):
+    monkeypatch.delenv("JAXGAN_WEIGHTS", raising=False)
+    with pytest.raises(UserError, match="LPIPS: AlexNet weights not found.*alexnet="):
+        call(f"--workdir={run}", "--lpips=alex", "--nowrite")
+    random = [f"--config.pretrained.{n}=random" for n in ("alexnet", "lpips_alex")]
+    with pytest.raises(UserError, match="alexnet=random: LPIPS of random weights"):
+        call(f"--workdir={run}", "--lpips=alex", "--nowrite", *random)
+
+
 @pytest.mark.slow
 @pytest.mark.picked
 def test_metrics_check_10_random_features_only_with_leave(folders, tmp_path, capsys):

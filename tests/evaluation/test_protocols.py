@@ -24,8 +24,10 @@ from jaxgan.evaluation import (
     kid,
     protocols,
 )
+from jaxgan.evaluation.bootstrap import bootstrap_interval
 from jaxgan.evaluation.options import Options
 from jaxgan.evaluation.protocols import label_maps, probe, setting
+from jaxgan.pretrained import LPIPS
 from tests import cases
 from tests.evaluation import stubs
 from tests.evaluation.stubs import config, judge, noise, signed
@@ -625,6 +627,42 @@ def test_fid_of_pictures_of_all_sizes_fills_its_batches(tmp_path, monkeypatch):
     assert judge(upscaler(), given) == pytest.approx(row, rel=1e-5, abs=1e-8)
 
 
+def test_lpips_and_intervals_of_enlarged_images(tmp_path):
+    """Random weights, with leave: what is compared, and against which truth."""
+    pictures = [
+        np.asarray(Image.fromarray(noise(i, 9, 9, 3)).resize((72, height)))
+        for i, height in enumerate((64, 64, 80))
+    ]
+    for i, image in enumerate(pictures):
+        Image.fromarray(image if i else image[..., 0]).save(tmp_path / f"{i}.png")
+    source = f"folder:{tmp_path}"
+    given = config("srgan", "synthetic:shapes", "low_high", source=source)
+    given["pretrained"] = {"squeezenet": "random", "lpips_squeeze": "random"}
+    given["evaluation"] |= {"lpips": "squeeze", "bootstrap": 50}
+    with pytest.raises(UserError, match="LPIPS of random weights .*--allow_random"):
+        judge(upscaler(), given)
+    given["evaluation"]["allow_random_features"] = True
+    row = judge(upscaler(), given)
+    name = "random_lpips/squeeze"
+    assert row[name] == row[f"{name}/nearest"] != row[f"{name}/bicubic"]
+    lpips = LPIPS("squeeze")
+    weights = lpips.load("random", "random")
+    expected = []
+    for i, image in enumerate(pictures):
+        image = image if i else image[..., :1].repeat(3, axis=-1)
+        low = degrade(jnp.asarray(image[None] / np.float32(255)), 4)
+        made = np.floor(np.asarray(low) * 255 + 0.5).astype(np.uint8)
+        made = made.repeat(4, axis=1).repeat(4, axis=2)
+        expected.append(jax.jit(lpips)(weights, made, image[None])[0])
+    assert row[name] == pytest.approx(np.mean(expected), rel=1e-4)
+    interval = bootstrap_interval(np.array(expected), num_resamples=50)
+    assert (row[f"{name}/low"], row[f"{name}/high"]) == pytest.approx(interval, 1e-4)
+    assert row["psnr_y/low"] < row["psnr_y"] < row["psnr_y/high"]
+    assert row["bootstrap/num_resamples"] == 50 and row["bootstrap/seed"] == 0
+    about = protocols.provenance(given)
+    assert about["lpips/trunk"] == "squeeze" and about["lpips/heads_sha256"] == "random"
+
+
 def judge_folder(folder):
     given = config("srgan", "synthetic:shapes", "low_high", source=f"folder:{folder}")
     return judge(upscaler(), given)
@@ -727,6 +765,9 @@ def test_an_empty_split_is_refused():
             {"inception_fid": "random"},
             "=random: .*--allow_random_features",
         ),
+        ({"lpips": "alex"}, {}, "LPIPS: AlexNet weights not found"),
+        ({"lpips": "alexnet"}, {}, "evaluation.lpips 'alexnet'"),
+        ({"bootstrap": -1}, {}, "evaluation.bootstrap is -1"),
         ({"feature": "inception"}, {}, "'evaluation.feature' .*'features'"),
         ({"features": "vgg"}, {}, "evaluation.features 'vgg'"),
         ({"fid_variant": "cleen"}, {}, "evaluation.fid_variant 'cleen' .*'clean'"),

@@ -20,6 +20,7 @@ from jaxgan.evaluation import fid, image_sets
 from jaxgan.evaluation.feature_network import FeatureNetwork
 from jaxgan.evaluation.image_sets import ImageSets
 from jaxgan.evaluation.options import Options
+from jaxgan.evaluation.perceptual import Perceptual
 
 STATIC_KEY = 20_161_122  # protocols draw from a key of their own, whatever the run's
 Segmenter = Callable[[Any], Any]  # uint8 [b, h, w, 3] -> class numbers [b, h, w]
@@ -53,6 +54,7 @@ class Setting:
       options: the config's section `evaluation`.
       feature_network: what FID and KID compare, or None.
       segmenter: what reads generated photographs for the FCN score, or None.
+      perceptual: LPIPS, or None.
     """
 
     system: System
@@ -64,6 +66,7 @@ class Setting:
     options: Options = Options()
     feature_network: FeatureNetwork | None = None
     segmenter: Segmenter | None = None
+    perceptual: Perceptual | None = None
 
     @property
     def batch_size(self) -> int:
