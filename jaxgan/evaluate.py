@@ -8,11 +8,15 @@
 
 Prints every figure beside those of trivial baselines (`l1/copy_of_input`) and appends
 a row to evaluation.jsonl in the run's directory. FID and KID compare the features of a
-network whose weights you bring (`jaxgan import-weights --network=inception_fid`).
+network whose weights you bring (`jaxgan import-weights --network=inception_fid`);
+generators that draw images get their Inception score (`is/...`) as well. Of
+super-resolution --lpips=alex adds LPIPS; its weights are --config.pretrained.alexnet
+and --config.pretrained.lpips_alex, or lie in $JAXGAN_WEIGHTS.
 
 Values of the run's config can be overridden for this evaluation, such as its data:
 --config.data.source=folder:/data/horses. Further options are those of its section
-`evaluation`: num_samples, num_training, num_probe, sampling, palette, crops, masks.
+`evaluation`: num_samples, num_training, num_probe, sampling, palette, crops, masks,
+bootstrap.
 """
 
 from __future__ import annotations
@@ -38,6 +42,7 @@ _KEYS = {
     "fid_variant": "evaluation.fid_variant",
     "reference": "evaluation.reference",
     "write_reference": "evaluation.write_reference",
+    "lpips": "evaluation.lpips",
 }
 for _name, _help in {
     "workdir": "the run's directory",
@@ -56,6 +61,7 @@ for _name, _choices, _default, _help in (
     ("weights", ["ema", "raw"], "ema", "averaged parameters where there are any"),
     ("features", ["none", "inception"], None, "adds FID and KID of this network"),
     ("fid_variant", ["clean", "torch", "tensorflow"], None, "preprocessing of FID"),
+    ("lpips", ["none", "alex", "vgg", "squeeze"], None, "LPIPS of super-resolution"),
 ):
     flags.DEFINE_enum(_name, _default, _choices, _help, flag_values=FLAGS)
 flags.DEFINE_integer(

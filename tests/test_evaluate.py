@@ -1,5 +1,6 @@
 """`jaxgan evaluate` from end to end, inside this process."""
 
+import dataclasses
 import json
 import shutil
 
@@ -84,7 +85,9 @@ def test_figures_are_those_of_the_training_and_of_every_batch_size(run, tmp_path
 
 
 def test_fid_of_a_run_names_its_network_and_its_statistics(run, tmp_path, monkeypatch):
-    network = stubs.feature_network()
+    network = dataclasses.replace(
+        stubs.feature_network(), classifier=np.eye(6, dtype=np.float32)
+    )
     monkeypatch.setattr(feature_network, "require", lambda options, pretrained: None)
     monkeypatch.setattr(feature_network, "load", lambda options, pretrained: network)
     path, stats = tmp_path / "rows.jsonl", tmp_path / "stats.npz"
@@ -95,6 +98,8 @@ def test_fid_of_a_run_names_its_network_and_its_statistics(run, tmp_path, monkey
     assert first["features/sha256"] == "0" * 64
     assert first["features/variant"] == "clean" and first["features"] == "inception"
     assert first["fid/clean/num_samples"] == 16
+    assert {"is/clean", "is/clean/std", "is/clean/real_images"} <= first.keys()
+    assert first["is/clean/num_samples"] == 16 and first["is/clean/splits"] == 10
     assert second["fid/clean"] == pytest.approx(first["fid/clean"], rel=1e-9)
     assert second["features/reference"] == str(stats) and "kid/clean" not in second
     with pytest.raises(UserError, match="'missing.npz' not found"):
@@ -132,6 +137,15 @@ def test_pretrained_nets_check_07_random_is_refused(run, folders, tmp_path):
         with pytest.raises(UserError, match="=random: .*pass --allow_random_features"):
             call(*flags, *features, f"--output={path}")
         assert not path.exists()
+
+
+def test_lpips_needs_weights(run, monkeypatch):
+    monkeypatch.delenv("JAXGAN_WEIGHTS", raising=False)
+    with pytest.raises(UserError, match="LPIPS: AlexNet weights not found.*alexnet="):
+        call(f"--workdir={run}", "--lpips=alex", "--nowrite")
+    random = [f"--config.pretrained.{n}=random" for n in ("alexnet", "lpips_alex")]
+    with pytest.raises(UserError, match="alexnet=random: LPIPS of random weights"):
+        call(f"--workdir={run}", "--lpips=alex", "--nowrite", *random)
 
 
 @pytest.mark.slow

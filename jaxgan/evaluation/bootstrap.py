@@ -1,10 +1,11 @@
-"""Bootstrap confidence interval of a mean over images."""
+"""Bootstrap confidence intervals of means over images."""
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxgan.core.errors import UserError
 from jaxgan.evaluation.images import AnyArray
+from jaxgan.evaluation.per_image import PerImage
 
 
 def bootstrap_interval(
@@ -39,3 +40,27 @@ def bootstrap_interval(
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(means, (tail, 1.0 - tail))
     return float(low), float(high)
+
+
+def intervals(acc: PerImage, num_resamples: int, *, seed: int = 0) -> dict[str, float]:
+    """95 % intervals of all means of an accumulator.
+
+    Args:
+        acc: what was accumulated.
+        num_resamples: how often the images are drawn anew; 0 returns nothing.
+        seed: of the draws.
+
+    Returns:
+        `{metric/low, metric/high, ..., bootstrap/num_resamples, bootstrap/seed}`.
+        Positive infinities are left out, as of the mean; a metric that has nothing else
+        has no interval.
+    """
+    if not num_resamples:
+        return {}
+    row: dict[str, float] = {}
+    for name, values in acc.values.items():
+        kept = values[~np.isposinf(values)]
+        if len(kept):
+            low, high = bootstrap_interval(kept, num_resamples=num_resamples, seed=seed)
+            row |= {f"{name}/low": low, f"{name}/high": high}
+    return row | {"bootstrap/num_resamples": num_resamples, "bootstrap/seed": seed}

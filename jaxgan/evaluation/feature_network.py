@@ -1,4 +1,7 @@
-"""The network whose features FID and KID compare, and where its weights come from."""
+"""The network whose features FID and KID compare, and where its weights come from.
+
+The Inception score takes its logits from the same features: they are linear in them.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from jaxgan.core.errors import UserError
 from jaxgan.evaluation import features, fid
 from jaxgan.evaluation.options import FEATURES, Options
 from jaxgan.pretrained import InceptionV3, Tap, loading
 
 _INCEPTION = InceptionV3(taps=("pool3",))
+_CLASSIFIER = InceptionV3(taps=("logits_unbiased",))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +34,8 @@ class FeatureNetwork:
       variant: the name of its figures, `fid/<variant>`.
       sha256: of the weights' file.
       is_random: whether the weights are random; its figures compare with no others.
+      classifier: `features @ classifier` are the logits of the Inception score; None
+        where there is no such score.
     """
 
     network: features.Network
@@ -34,6 +43,7 @@ class FeatureNetwork:
     variant: str
     sha256: str
     is_random: bool = False
+    classifier: Float[np.ndarray, "d k"] | None = None
 
     @property
     def prefix(self) -> str:
@@ -112,11 +122,18 @@ def _refuse_random(options: Options, name: str, source: Any) -> None:
 
 @functools.lru_cache(maxsize=1)  # a run evaluates again and again
 def _load(name: str, source: Any, variant: str) -> FeatureNetwork:
-    weights = loading.load_weights(name, source, network=_INCEPTION)
+    try:
+        weights = loading.load_weights(name, source, network=_CLASSIFIER)
+        # Published scores leave the bias out.
+        classifier = np.asarray(weights.variables["params"]["fc"]["kernel"])
+    except UserError:  # a file without the classifier serves FID and KID
+        weights = loading.load_weights(name, source, network=_INCEPTION)
+        classifier = None
     return FeatureNetwork(
         fid.Preprocessed(Tap(_INCEPTION, "pool3"), variant),
         weights,
         variant,
         weights.sha256,
         weights.is_random,
+        classifier,
     )

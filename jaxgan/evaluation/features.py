@@ -1,16 +1,19 @@
 """Features of a stream of images: one compiled function, full batches, nothing dropped.
 
 A feature network is any callable `network(params, images) -> [b, d]` over uint8 images
-`[b, h, w, c]`; it does its own preprocessing (`fid.Preprocessed` adds a FID variant's).
-Images of the stream are regrouped into batches of one size, the last of each image size
-is padded and its padding masked, and each batch is split over a mesh if one is given.
+`[b, h, w, c]`; it does its own preprocessing. Images of the stream are regrouped into
+batches of one size, the last of each image size is padded and its padding masked, and
+each batch is split over a mesh if one is given.
+
+A `fid.Preprocessed` network sees images of one size whatever theirs are: its batches
+are filled across sizes, and what is compiled for each size is the resize alone.
 
 The compiled function is kept per network *object*: pass a module-level function, a
 bound method or a frozen dataclass, not a lambda made anew for every evaluation.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -24,6 +27,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from jaxgan.core.errors import UserError
 from jaxgan.core.types import Params
 from jaxgan.evaluation import frechet
+from jaxgan.evaluation.fid import Preprocessed
 from jaxgan.evaluation.images import to_uint8
 
 Network: TypeAlias = Callable[[Params, Any], Any]
@@ -86,6 +90,41 @@ def rebatch(images: Iterable[Any], batch_size: int) -> Iterator[Batch]:
             yield Batch(np.concatenate([pixels, padding]), weight, position)
 
 
+def _full_batches(images: Iterable[Any], batch_size: int) -> Iterator[list[np.ndarray]]:
+    """Yields parts, each of one size, that are `batch_size` images or what is left."""
+    waiting: list[np.ndarray] = []
+    missing = batch_size
+    for part in images:
+        part = to_uint8(part)
+        while len(part):
+            waiting.append(part[:missing])
+            part, missing = part[missing:], missing - len(waiting[-1])
+            if not missing:
+                yield waiting
+                waiting, missing = [], batch_size
+    if waiting:
+        yield waiting
+
+
+def _prepare(
+    network: Preprocessed, parts: Sequence[np.ndarray], batch_size: int, split: Any
+) -> Float[Array, "b h w c"]:
+    """Images as the network takes them, padded with copies of the first.
+
+    Equal sizes are resized together. Images of a mixed batch are resized one by one:
+    at most two programs a size, and no work for padding.
+    """
+    missing = batch_size - sum(map(len, parts))
+    if len({part.shape[1:] for part in parts}) == 1:
+        padding = np.repeat(parts[0][:1], missing, axis=0)
+        pixels = jax.device_put(np.concatenate([*parts, padding]), split)
+        return jax.device_put(network.prepare(pixels), split)
+    found = [
+        network.prepare(part[i : i + 1]) for part in parts for i in range(len(part))
+    ]
+    return jax.device_put(jnp.concatenate([*found, *found[:1] * missing]), split)
+
+
 @partial(jax.jit, static_argnums=0)
 def _apply(network: Network, params: Params, images: Any) -> Float[Array, "b d"]:
     return network(params, images).astype(jnp.float32)
@@ -97,8 +136,8 @@ def _run(
     images: Iterable[Any],
     batch_size: int,
     mesh: Mesh | None,
-) -> Iterator[tuple[Array, Batch]]:
-    """Yields features on the device (still being computed) with their batch."""
+) -> Iterator[tuple[Array, np.ndarray, np.ndarray]]:
+    """Yields features on the device (still being computed), weights and positions."""
     split = None
     if mesh is not None:
         mesh = mesh.local_mesh  # each process judges images of its own
@@ -107,10 +146,26 @@ def _run(
         split = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
         params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
         batch_size = -(-batch_size // mesh.size) * mesh.size
-    ready: deque[tuple[Array, Batch]] = deque()
-    for batch in rebatch(images, batch_size):
-        pixels = jax.device_put(batch.images, split)
-        ready.append((_apply(network, params, pixels), batch))
+
+    def batches() -> Iterator[tuple[Array, np.ndarray, np.ndarray]]:
+        if not isinstance(network, Preprocessed):
+            for batch in rebatch(images, batch_size):
+                pixels = jax.device_put(batch.images, split)
+                found = _apply(network, params, pixels)
+                yield found, batch.weight, batch.position
+            return
+        seen = 0
+        for parts in _full_batches(images, batch_size):
+            prepared = _prepare(network, parts, batch_size, split)
+            count = sum(map(len, parts))
+            weight = (np.arange(batch_size) < count).astype(np.float32)
+            found = _apply(network.network, params, prepared)
+            yield found, weight, np.arange(seen, seen + count)
+            seen += count
+
+    ready: deque[tuple[Array, np.ndarray, np.ndarray]] = deque()
+    for batch in batches():
+        ready.append(batch)
         if len(ready) > _AHEAD:
             yield ready.popleft()
     yield from ready
@@ -141,9 +196,9 @@ def collect(
         UserError: if there is no image.
     """
     rows, positions = [], []
-    for features, batch in _run(network, params, images, batch_size, mesh):
-        rows.append(np.asarray(features)[: len(batch.position)])
-        positions.append(batch.position)
+    for features, _, position in _run(network, params, images, batch_size, mesh):
+        rows.append(np.asarray(features)[: len(position)])
+        positions.append(position)
     if not rows:
         raise UserError("no images to evaluate: the folder or data set is empty")
     collected = np.empty((sum(map(len, rows)), rows[0].shape[1]), np.float32)
@@ -183,8 +238,8 @@ def moments(
         waiting.clear()
         return features, weight
 
-    for features, batch in _run(network, params, images, batch_size, mesh):
-        waiting.append((features, batch.weight))
+    for features, weight, _ in _run(network, params, images, batch_size, mesh):
+        waiting.append((features, weight))
         rows, dimension = len(waiting) * features.shape[0], features.shape[1]
         if rows >= max(_CHUNK_ROWS, _CHUNK_ROWS_PER_DIMENSION * dimension):
             acc = frechet.empty(dimension) if acc is None else acc

@@ -80,17 +80,21 @@ def preprocess(
 class Preprocessed:
     """A feature network behind a variant's preprocessing, itself a feature network.
 
-    Hashable, so that one compiled function serves every evaluation of a run.
+    Hashable, so that one compiled function serves every evaluation of a run. Its two
+    halves are compiled apart in `features`: `prepare` for each size of images,
+    `network` once.
     """
 
     network: Callable[[Params, Any], Any]  # (params, float images at `size`) -> [b, d]
     variant: str = DEFAULT_VARIANT
     size: tuple[int, int] = INCEPTION_SIZE
 
+    def prepare(self, images: AnyImage) -> Float[Array, "b h2 w2 c"]:
+        """What the network takes: `preprocess` to the variant's input and size."""
+        return preprocess(images, variant=self.variant, size=self.size)
+
     def __call__(self, params: Params, images: AnyImage) -> Float[Array, "b d"]:
-        return self.network(
-            params, preprocess(images, variant=self.variant, size=self.size)
-        )
+        return self.network(params, self.prepare(images))
 
 
 @dataclass(frozen=True)

@@ -75,12 +75,13 @@ def compare_folders(
         return row
     sets = ImageSets(network, options.batch_size, known)
     if only_writes:
-        sets = _gather(sets, "reference", first, options)
+        sets = image_sets.flushed(_gather(sets, "reference", first, options))
         row["num_reference"] = len(image_sets.joined(sets, "reference"))
     else:
         sets = _gather(sets, "", first, options)
         if second and not known:
             sets = _gather(sets, "reference", second, options)
+        sets = image_sets.flushed(sets)
         row |= image_sets.result(sets, "reference")
     if options.write_reference:
         statistics = image_sets.statistics(sets, "reference")
@@ -152,15 +153,11 @@ def _one_by_one(
 
 
 def _gather(sets: ImageSets, name: str, files: Files, options: Options) -> ImageSets:
-    """Adds the pictures of a folder, as many at a time as are of one size."""
-    batch: list[Picture] = []
+    """Adds the pictures of a folder."""
     for file in _some(files.names, options):
         picture = convert(_read(files, file), 3)
-        changes = bool(batch) and picture.shape != batch[0].shape
-        if changes or len(batch) == options.batch_size:
-            sets, batch = image_sets.update(sets, {name: np.stack(batch)}), []
-        batch.append(picture)
-    return image_sets.update(sets, {name: np.stack(batch)})
+        sets = image_sets.update(sets, {name: picture[None]})
+    return sets
 
 
 def _read(files: Files, name: str) -> Picture:

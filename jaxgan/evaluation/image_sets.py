@@ -1,7 +1,8 @@
-"""FID and KID between several sets of images, gathered while a protocol runs.
+"""FID, KID and Inception scores of sets of images, gathered while a protocol runs.
 
 Features of every set are kept on the host (410 MB for 50,000 images), because KID draws
 subsets of them; moments are float64. Reference statistics from a file serve FID alone.
+Images wait until there is a full batch of them, of whichever sets and sizes.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Shaped, UInt8
 
 from jaxgan.core.errors import UserError
 from jaxgan.evaluation import features, fid, frechet
 from jaxgan.evaluation.feature_network import FeatureNetwork
-from jaxgan.evaluation.images import AnyArray, AnyImage
+from jaxgan.evaluation.images import AnyArray, AnyImage, to_uint8
+from jaxgan.evaluation.inception_score import inception_score
 from jaxgan.evaluation.kid import kid
 
 _BLOCK = 8192  # rows whose float64 copy exists at a time
+_SPLITS = 10  # of the Inception score; fewer where there are fewer images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +37,7 @@ class ImageSets:
       batch_size: images a compiled call.
       known: statistics of reference sets that need no images.
       rows: `{set: features}` in the order of arrival.
+      waiting: `(set, uint8 images)` without features yet, less than a batch together.
     """
 
     network: FeatureNetwork | None = None
@@ -42,6 +46,7 @@ class ImageSets:
     rows: Mapping[str, tuple[Float[np.ndarray, "_ d"], ...]] = dataclasses.field(
         default_factory=dict
     )
+    waiting: tuple[tuple[str, UInt8[np.ndarray, "_ _ _ 3"]], ...] = ()
 
 
 def update(
@@ -61,7 +66,6 @@ def update(
     """
     if acc.network is None:
         return acc
-    rows = dict(acc.rows)
     for name, batch in images.items():
         if name in acc.known:
             continue
@@ -69,18 +73,52 @@ def update(
         if weight is not None:
             kept = kept[np.asarray(weight) > 0]
         if len(kept):
-            found = features.collect(
-                acc.network.network,
-                acc.network.params,
-                [_rgb(kept)],
-                batch_size=acc.batch_size,
-            )
-            rows[name] = (*rows.get(name, ()), found)
-    return dataclasses.replace(acc, rows=rows)
+            waiting = (*acc.waiting, (name, to_uint8(_rgb(kept))))
+            acc = dataclasses.replace(acc, waiting=waiting)
+            acc = _computed(acc, _count(acc) // acc.batch_size * acc.batch_size)
+    return acc
+
+
+def flushed(acc: ImageSets) -> ImageSets:
+    """The same without images that wait; the last batch is padded."""
+    return _computed(acc, _count(acc))
+
+
+def _count(acc: ImageSets) -> int:
+    return sum(len(part) for _, part in acc.waiting)
+
+
+def _computed(acc: ImageSets, count: int) -> ImageSets:
+    """Features of the first `count` images that wait, in full batches."""
+    if acc.network is None or not count:
+        return acc
+    chosen, later, missing = [], [], count
+    for name, part in acc.waiting:
+        if missing:
+            chosen.append((name, part[:missing]))
+        if len(part) > missing:  # a copy, which does not hold the whole set
+            later.append((name, part[missing:].copy()))
+        missing -= min(missing, len(part))
+    found = features.collect(
+        acc.network.network,
+        acc.network.params,
+        [part for _, part in chosen],
+        batch_size=acc.batch_size,
+    )
+    new: dict[str, list[np.ndarray]] = {}
+    start = 0
+    for name, part in chosen:
+        new.setdefault(name, []).append(found[start : start + len(part)])
+        start += len(part)
+    rows = dict(acc.rows)
+    for name, parts in new.items():
+        rows[name] = (*rows.get(name, ()), np.concatenate(parts))
+    return dataclasses.replace(acc, rows=rows, waiting=tuple(later))
 
 
 def merge(a: ImageSets, b: ImageSets) -> ImageSets:
     """The union, the images of `a` first."""
+    a, b = flushed(a), flushed(b)
     names = dict.fromkeys((*a.rows, *b.rows))
     rows = {name: (*a.rows.get(name, ()), *b.rows.get(name, ())) for name in names}
     return dataclasses.replace(a, rows=rows)
@@ -88,6 +126,7 @@ def merge(a: ImageSets, b: ImageSets) -> ImageSets:
 
 def alias(acc: ImageSets, names: Mapping[str, str]) -> ImageSets:
     """Gives sets further names, `{new: old}`."""
+    acc = flushed(acc)
     rows = {new: acc.rows[old] for new, old in names.items() if old in acc.rows}
     return dataclasses.replace(acc, rows={**acc.rows, **rows})
 
@@ -113,6 +152,7 @@ def result(
     network = acc.network
     if network is None:
         return {}
+    acc = flushed(acc)
     truth = statistics(acc, reference)
     figures: dict[str, float] = {}
     for name in sets:
@@ -125,6 +165,44 @@ def result(
         for key, value in kid(found, joined(acc, reference)).items():
             figures[f"kid/{network.variant}{name}{key.removeprefix('kid')}"] = value
     return {network.prefix + key: value for key, value in figures.items()}
+
+
+def inception_scores(acc: ImageSets, sets: Sequence[str] = ("",)) -> dict[str, float]:
+    """The Inception score of some sets, in ten splits as torch-fidelity draws them.
+
+    Args:
+      acc: what was gathered.
+      sets: names of the sets to judge, which end the names of their figures.
+
+    Returns:
+      `{is/<variant><set>, .../std, .../num_samples, .../splits, .../seed}`, with
+      `random_` in front if the weights are random; nothing without a network that
+      classifies.
+
+    Raises:
+      UserError: for a set without images.
+    """
+    network = acc.network
+    if network is None or network.classifier is None:
+        return {}
+    acc = flushed(acc)
+    figures: dict[str, float] = {}
+    for name in sets:
+        found = _logits(joined(acc, name), network.classifier)
+        for key, value in inception_score(
+            found, splits=min(_SPLITS, len(found))
+        ).items():
+            figures[f"is/{network.variant}{name}{key.removeprefix('is')}"] = value
+    return {network.prefix + key: value for key, value in figures.items()}
+
+
+def _logits(
+    rows: Float[np.ndarray, "n d"], classifier: Float[np.ndarray, "d k"]
+) -> Float[np.ndarray, "n k"]:
+    highest = jax.lax.Precision.HIGHEST
+    blocks = (rows[i : i + _BLOCK] for i in range(0, len(rows), _BLOCK))
+    found = (jnp.matmul(block, classifier, precision=highest) for block in blocks)
+    return np.concatenate([np.asarray(block) for block in found])
 
 
 def statistics(acc: ImageSets, name: str) -> fid.Statistics:
@@ -146,6 +224,7 @@ def joined(acc: ImageSets, name: str) -> Float[np.ndarray, "n d"]:
     Raises:
       UserError: if it holds no image.
     """
+    acc = flushed(acc)
     if name not in acc.rows:
         raise UserError("FID and KID need images, but a set of them is empty")
     return np.concatenate(acc.rows[name])

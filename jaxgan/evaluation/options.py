@@ -10,6 +10,7 @@ from jaxgan.core.errors import UserError, did_you_mean, one_of
 from jaxgan.evaluation.fid import VARIANTS
 
 FEATURES = {"inception": "inception_fid"}  # a choice: the pretrained network's name
+LPIPS_TRUNKS = ("alex", "vgg", "squeeze")
 
 MASKS = ("center", "pattern", "random", "half", "left", "grid")  # something is missing
 
@@ -23,15 +24,19 @@ class Options:
       batch_size: images that are processed together; never changes a figure.
       source: judge on this `data.source` instead of the run's data: on its test split,
         or on all of it if it has none (single images and voxels only).
-      features: `inception` adds FID and KID; its weights are
-        `pretrained.inception_fid`.
+      features: `inception` adds FID and KID, and Inception scores of generators that
+        draw images; its weights are `pretrained.inception_fid`.
       fid_variant: the preprocessing in front of the feature network, a key of
         `jaxgan.evaluation.fid.VARIANTS`; None is `clean`, and refuses a `reference`
         that states no variant.
       reference: FID against the statistics in this .npz instead of the data's images.
       write_reference: keep the statistics of the reference images in this .npz.
       allow_random_features: accept `pretrained.inception_fid=random`; its figures are
-        called `random_...`.
+        called `random_...`. So with the weights of LPIPS.
+      lpips: of super-resolution: `alex`, `vgg` or `squeeze` adds LPIPS; its weights are
+        `pretrained.alexnet`, `vgg16` or `squeezenet`, and `pretrained.lpips_<name>`.
+      bootstrap: of super-resolution: 95 % intervals of means over images, from so many
+        resamples of the images (1000 in published tables); 0 leaves them out.
       num_samples: images or shapes that a generator draws; 0 is as many as there are
         examples to judge on.
       num_training: training examples at most, for references and neighbours.
@@ -57,6 +62,8 @@ class Options:
     reference: str | None = None
     write_reference: str | None = None
     allow_random_features: bool = False
+    lpips: str = "none"
+    bootstrap: int = 0
     num_samples: int = 0
     num_training: int = 10_000
     num_probe: int = 1000
@@ -72,6 +79,7 @@ class Options:
 
     def __post_init__(self):
         one_of(self.features, ("none", *FEATURES), "evaluation.features")
+        one_of(self.lpips, ("none", *LPIPS_TRUNKS), "evaluation.lpips")
         if self.fid_variant is not None:
             one_of(self.fid_variant, VARIANTS, "evaluation.fid_variant")
         one_of(self.labels_in, ("a", "b"), "evaluation.labels_in")
@@ -84,7 +92,7 @@ class Options:
         least = dict.fromkeys(
             ("num_examples", "num_samples", "num_probe", "probe_per_class"), 0
         )
-        least |= {"num_training": 2, "probe_draws": 1}
+        least |= {"num_training": 2, "probe_draws": 1, "bootstrap": 0}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise UserError(

@@ -72,6 +72,12 @@ class LPIPS:
         precision = jax.lax.Precision.HIGHEST
         return module(taps=taps, dtype=self.dtype, precision=precision, **options)
 
+    @property
+    def files(self) -> tuple[str, str]:
+        """Names of its two files in the registry, such as `alexnet`, `lpips_alex`."""
+        one_of(self.trunk, _TRUNKS, "LPIPS trunk")
+        return _TRUNKS[self.trunk][0], f"lpips_{self.trunk}"
+
     def load(self, trunk: Source = None, heads: Source = None) -> LPIPSWeights:
         """Loads both files, see `load_weights`.
 
@@ -80,14 +86,14 @@ class LPIPS:
                 input, for which the heads were not made.
         """
         network = self.network()
-        name, *_ = _TRUNKS[self.trunk]
+        name, heads_name = self.files
         loaded = load_weights(name, trunk, network=network)
         if loaded.convention != "torchvision":
             raise UserError(
                 f"LPIPS: {loaded.source} expects the input of {loaded.convention}; the "
                 "heads were made for torchvision's weights"
             )
-        return LPIPSWeights(loaded, load_weights(f"lpips_{self.trunk}", heads))
+        return LPIPSWeights(loaded, load_weights(heads_name, heads))
 
     def features(
         self, weights: LPIPSWeights, images: Pictures

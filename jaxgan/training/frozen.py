@@ -48,3 +48,12 @@ def load_frozen(
         for name, entry in needed.items()
         if not entry.stages or set(entry.stages) & set(stages)
     }
+
+
+def hashes(frozen: Mapping[str, Any]) -> dict[str, str]:
+    """`{name: sha256}` of the published files; "random" for random weights."""
+    return {
+        name: weights.sha256
+        for name, weights in frozen.items()
+        if isinstance(weights, loading.LoadedWeights)
+    }

@@ -23,6 +23,7 @@ from jaxgan.core.system import Frozen, System
 from jaxgan.training import configs, runs, sharding
 from jaxgan.training.checkpoint import Checkpoints
 from jaxgan.training.feeds import Feeds, MakeTask
+from jaxgan.training.frozen import hashes
 from jaxgan.training.programs import Leg, Programs, legs, root_key, terms
 from jaxgan.training.progress import Progress, Stopwatch
 from jaxgan.training.signals import Stopped, StopRequests
@@ -79,10 +80,10 @@ def train(
     configs.check_values(config)
     mesh = sharding.make_mesh(config["devices"])
     sharding.check_batch_size(config["training"]["batch_size"], mesh)
-    with runs.opened(workdir, config) as path, StopRequests() as stop:
-        trainer = _Trainer(
-            system, config, path, make_task, mesh, dict(frozen or {}), evaluate_fn
-        )
+    frozen = dict(frozen or {})
+    opened = runs.opened(workdir, config, hashes(frozen))
+    with opened as path, StopRequests() as stop:
+        trainer = _Trainer(system, config, path, make_task, mesh, frozen, evaluate_fn)
         try:
             with out_of_memory(_NO_MEMORY):
                 return trainer.run(stop, init_from, init_from_partial)
@@ -229,7 +230,8 @@ class _Trainer:
                 leg.stage.name: self.feeds.task(leg.stage.name).num_examples
                 for leg in self.legs
             }
-            runs.record_start(self.workdir, self.config, step, examples)
+            weights = hashes(self.programs.frozen)
+            runs.record_start(self.workdir, self.config, step, examples, weights)
             self.writer = Writer(self.workdir, step)
         if self.legs and step >= self.total:
             self._say("nothing is left to do: raise training.num_steps to go on")

@@ -1,7 +1,8 @@
 """A run's directory: who may write into it, how it goes on, how it is read.
 
 config.json     the resolved config of the newest start
-starts.jsonl    one row a start: step, devices, precision, versions
+starts.jsonl    one row a start: step, devices, precision, versions, hashes of
+                pretrained weights
 checkpoints/    see `jaxgan.training.checkpoint`
 metrics.jsonl   timing.jsonl   samples/   TensorBoard events: see `writer`
 """
@@ -36,7 +37,11 @@ VERSIONS = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "num
 
 
 @contextlib.contextmanager
-def opened(workdir: epath.PathLike, config: Mapping[str, Any]) -> Iterator[epath.Path]:
+def opened(
+    workdir: epath.PathLike,
+    config: Mapping[str, Any],
+    pretrained: Mapping[str, str] | None = None,
+) -> Iterator[epath.Path]:
     """A run's directory, made or taken up again, for its one trainer.
 
     A start that fails before `record_start` leaves nothing behind.
@@ -44,13 +49,14 @@ def opened(workdir: epath.PathLike, config: Mapping[str, Any]) -> Iterator[epath
     Args:
       workdir: the directory; local, or `gs://...`.
       config: the resolved config of this start.
+      pretrained: `{name: sha256}` of the frozen networks' files.
 
     Yields:
       The directory.
 
     Raises:
       UserError: if it cannot be written, another trainer is in it, or it holds a run
-        of another config.
+        of another config or of other pretrained weights.
     """
     path = epath.Path(workdir).expanduser()
     new = False
@@ -62,7 +68,7 @@ def opened(workdir: epath.PathLike, config: Mapping[str, Any]) -> Iterator[epath
                 new = _make(path)
                 if not is_remote(path):
                     stack.enter_context(_locked(path))
-                _check_same_run(path, config)
+                _check_same_run(path, config, pretrained or {})
 
         _on_first_process(claim)
         try:
@@ -78,6 +84,7 @@ def record_start(
     config: Mapping[str, Any],
     step: int,
     examples: Mapping[str, int] | None = None,
+    pretrained: Mapping[str, str] | None = None,
 ) -> None:
     """Notes what this start may have changed, and under what it runs.
 
@@ -87,6 +94,7 @@ def record_start(
       step: from which the run goes on.
       examples: how many there are to train on, by stage. Where they are others than at
         the start before, a warning says so.
+      pretrained: `{name: sha256}` of the frozen networks' files.
     """
     row = {
         "step": step,
@@ -96,6 +104,7 @@ def record_start(
         "device": jax.devices()[0].device_kind,
         "device_count": jax.device_count(),
         "examples": dict(examples or {}),
+        "pretrained": dict(pretrained or {}),
         **configs.changeable(config),
         "versions": {name: _version(name) for name in VERSIONS},
     }
@@ -374,8 +383,10 @@ def _locked(path: epath.Path) -> Iterator[None]:
         yield
 
 
-def _check_same_run(path: epath.Path, config: Mapping[str, Any]) -> None:
-    """Refuses to go on with what another config has trained.
+def _check_same_run(
+    path: epath.Path, config: Mapping[str, Any], pretrained: Mapping[str, str]
+) -> None:
+    """Refuses to go on with what another config, or other weights, have trained.
 
     Where nothing has been saved yet there is nothing to go on with: a start that ran
     out of memory or met a NaN may be repeated with what its message advises.
@@ -396,12 +407,29 @@ def _check_same_run(path: epath.Path, config: Mapping[str, Any]) -> None:
             f"{config.get('name')!r}: choose another --workdir"
         )
     different = configs.differences(old, config)
+    before = _hashes(path)
+    different += [
+        f"the file of pretrained.{name} (was sha256 {before[name][:12]}, now "
+        f"{sha256[:12]})"
+        for name, sha256 in pretrained.items()
+        if before.get(name, sha256) != sha256
+    ]
     if different:
         raise UserError(
             f"{path} holds a run with another config: {', '.join(different)}; choose "
             f"the old values, or another --workdir (--init_from={path} starts it from "
             "the networks in this one)"
         )
+
+
+def _hashes(path: epath.Path) -> dict[str, str]:
+    """The newest hash of each pretrained network; a stage may have its own."""
+    found: dict[str, str] = {}
+    for row in read_rows(path / "starts.jsonl"):
+        if row.get("step") == 0:  # what was before has trained nothing
+            found = {}
+        found |= row.get("pretrained", {})
+    return found
 
 
 @contextlib.contextmanager

@@ -1,9 +1,11 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
 from jaxgan.core.errors import UserError
-from jaxgan.evaluation import features, frechet
+from jaxgan.evaluation import features, fid, frechet
 from tests.evaluation import vectors
 
 
@@ -105,6 +107,69 @@ def test_one_network_is_compiled_once_for_all_batches_and_calls():
             counting, 0.5, [vectors.noise(0, count, 4, 4, 3)], batch_size=4
         )
     assert calls == [(4, 4, 4, 3)]
+
+
+SIZES = [(9, 7), (6, 8), (5, 5)]
+
+
+def of_sizes(*counts):
+    """Batches of images of three sizes in turn."""
+    return [vectors.noise(i, count, *SIZES[i % 3], 3) for i, count in enumerate(counts)]
+
+
+def counted(monkeypatch):
+    """A network behind a resize to 4x4, the shapes that it was traced for, and the
+    lengths of its calls."""
+    traced, called = [], []
+
+    def network(params, images):
+        traced.append(images.shape)
+        return params * images.reshape(len(images), -1)
+
+    def apply(network, params, images, original=features._apply):
+        called.append(len(images))
+        return original(network, params, images)
+
+    monkeypatch.setattr(features, "_apply", apply)
+    return fid.Preprocessed(network, size=(4, 4)), traced, called
+
+
+def test_batches_fill_across_sizes_and_the_network_is_compiled_once(monkeypatch):
+    network, traced, called = counted(monkeypatch)
+    batches = of_sizes(3, 1, 9, 4, 1, 1, 2)
+    collected = features.collect(network, 2.0, batches, batch_size=4)
+    assert called == [4] * 6  # 21 images
+    assert traced == [(4, 4, 4, 3)]
+    alone = [
+        network(2.0, batch[i : i + 1]) for batch in batches for i in range(len(batch))
+    ]
+    np.testing.assert_allclose(collected, np.concatenate(alone), rtol=1e-6, atol=1e-6)
+    streamed = features.moments(network, 2.0, batches, batch_size=4)
+    np.testing.assert_allclose(streamed.mean, collected.mean(axis=0), rtol=1e-5)
+    assert streamed.count == 21 and len(called) == 12
+
+
+def test_a_size_is_resized_by_two_programs_at_most(monkeypatch):
+    network, _, called = counted(monkeypatch)
+    before = fid.preprocess._cache_size()
+    for counts in ((12, 0, 0), (7, 2, 1), (2, 3, 8), (0, 1, 2), (4, 8, 4)):
+        batches = [batch for batch in of_sizes(*counts) if len(batch)]
+        features.collect(network, 1.0, batches, batch_size=4)
+    assert fid.preprocess._cache_size() - before <= 2 * len(SIZES)
+    assert called == [4] * (3 + 3 + 4 + 1 + 4)
+
+
+def test_mixed_batches_are_split_over_a_mesh(monkeypatch):
+    network, traced, _ = counted(monkeypatch)
+    mesh = Mesh(np.array(jax.devices()).reshape(4, 2), ("data", "model"))
+    one = [vectors.noise(9, 8, 9, 7, 3)]
+    for batches in (one, of_sizes(3, 1, 9)):
+        run = list(features._run(network, 2.0, batches, 8, mesh))
+        assert {s.data.shape for s in run[0][0].addressable_shards} == {(1, 48)}
+        found = features.collect(network, 2.0, batches, batch_size=8, mesh=mesh)
+        alone = features.collect(network, 2.0, batches, batch_size=8)
+        np.testing.assert_allclose(found, alone, rtol=1e-6, atol=1e-6)
+    assert len(traced) == 2  # for the mesh, and without one
 
 
 def test_an_empty_stream_is_an_error():

@@ -8,9 +8,10 @@ from scipy.ndimage import convolve
 
 from jaxgan.core.errors import UserError
 from jaxgan.evaluation import linear_probe, voxels
-from jaxgan.evaluation.bootstrap import bootstrap_interval
+from jaxgan.evaluation.bootstrap import bootstrap_interval, intervals
 from jaxgan.evaluation.ks import ks_distance
 from jaxgan.evaluation.optional import require
+from jaxgan.evaluation.per_image import PerImage
 from jaxgan.evaluation.sharpness import sharpness
 from tests.evaluation import vectors
 
@@ -53,6 +54,15 @@ def test_bootstrap_interval_covers_the_mean_and_shrinks():
     assert high == pytest.approx(values.mean() + error, abs=0.02)
     narrow = bootstrap_interval(values, confidence=0.5)
     assert low < narrow[0] < narrow[1] < high
+
+
+def test_intervals_leave_infinities_out_as_means_do():
+    values = {"psnr": np.array([20.0, 30.0, np.inf]), "same": np.full(3, np.inf)}
+    row = intervals(PerImage(values), 100, seed=5)
+    low, high = bootstrap_interval(values["psnr"][:2], num_resamples=100, seed=5)
+    counts = {"bootstrap/num_resamples": 100, "bootstrap/seed": 5}
+    assert row == {"psnr/low": low, "psnr/high": high, **counts}
+    assert intervals(PerImage(values), 0) == {}
 
 
 def test_bootstrap_is_reproducible_by_seed():

@@ -1,9 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from jaxgan.core.errors import UserError
 from jaxgan.evaluation import fid, frechet, image_sets, kid
 from jaxgan.evaluation.image_sets import ImageSets
+from jaxgan.evaluation.inception_score import inception_score
 from tests.evaluation.stubs import feature_network, noise
 
 X, Y = noise(0, 12, 4, 4, 3), noise(1, 9, 4, 4, 3)
@@ -85,12 +88,46 @@ def test_moments_of_many_rows_are_merged_block_by_block(monkeypatch):
     np.testing.assert_allclose(found.covariance, np.cov(rows.T.astype(float)))
 
 
+def test_inception_scores_are_those_of_the_classified_features():
+    classifier = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    network = dataclasses.replace(feature_network(), classifier=classifier)
+    acc = image_sets.update(gathered(network), {"/few": Y})
+    row = image_sets.inception_scores(acc, ["", "/few"])
+    expected = inception_score(features(X) @ classifier, splits=10)
+    for key, value in expected.items():
+        found = row[key.replace("is", "is/clean", 1)]
+        assert found == pytest.approx(value, rel=1e-5)
+    assert row["is/clean"] > 1.01
+    assert row["is/clean/few/splits"] == 9  # as many as images
+    # Without a classifier there is no score, and random weights say what they are.
+    assert image_sets.inception_scores(gathered(feature_network())) == {}
+    assert image_sets.inception_scores(gathered(None)) == {}
+    network = dataclasses.replace(network, is_random=True)
+    row = image_sets.inception_scores(gathered(network))
+    assert row and all(key.startswith("random_is/clean") for key in row)
+
+
+def test_batches_are_filled_across_sets_and_updates():
+    """Images wait, less than a batch of them, and keep their order."""
+    acc = ImageSets(feature_network(), batch_size=5)
+    for i in range(9):
+        acc = image_sets.update(acc, {"": X[i : i + 1], "reference": Y[i : i + 1]})
+        assert sum(len(part) for _, part in acc.waiting) == 2 * (i + 1) % 5
+    for name, images in (("", X[:9]), ("reference", Y)):
+        found = image_sets.joined(acc, name)
+        np.testing.assert_allclose(found, features(images), rtol=1e-6)
+    # What waits holds no more than itself of the array that it came with.
+    acc = image_sets.update(ImageSets(feature_network(), batch_size=5), {"": X})
+    ((_, part),) = acc.waiting
+    assert len(part) == 2 and part.base is None
+
+
 def test_what_cannot_be_compared_is_refused():
     acc = ImageSets(feature_network())
     with pytest.raises(UserError, match="grey or RGB images, got 2 channels"):
         image_sets.update(acc, {"": noise(0, 2, 4, 4, 2)})
     grey = image_sets.update(acc, {"": noise(0, 2, 4, 4, 1)})
-    assert grey.rows[""][0].shape == (2, 6)
+    assert image_sets.joined(grey, "").shape == (2, 6)
     with pytest.raises(UserError, match="a set of them is empty"):
         image_sets.result(grey, "reference")
     with pytest.raises(UserError, match="diverged"):

@@ -16,9 +16,18 @@ from jaxgan.core.errors import UserError
 from jaxgan.data import from_arrays
 from jaxgan.data.augment import palette
 from jaxgan.data.tasks.low_high import degrade
-from jaxgan.evaluation import feature_network, frechet, kid, protocols
+from jaxgan.evaluation import (
+    feature_network,
+    features,
+    fid,
+    frechet,
+    kid,
+    protocols,
+)
+from jaxgan.evaluation.bootstrap import bootstrap_interval
 from jaxgan.evaluation.options import Options
 from jaxgan.evaluation.protocols import label_maps, probe, setting
+from jaxgan.pretrained import LPIPS
 from tests import cases
 from tests.evaluation import stubs
 from tests.evaluation.stubs import config, judge, noise, signed
@@ -346,6 +355,28 @@ def test_fid_of_samples_stands_between_those_of_noise_and_of_real_images(network
     assert row["fid/clean/num_reference"] == 54 and row["fid/clean/num_samples"] == 20
 
 
+@pytest.mark.parametrize(("name", "channels"), [("dcgan", 3), ("gan", 1)])
+def test_inception_scores_of_samples_stand_beside_those_of_real_images(
+    name, channels, monkeypatch
+):
+    own = dataclasses.replace(
+        stubs.feature_network(), classifier=9 * np.eye(6, dtype=np.float32)
+    )
+    monkeypatch.setattr(feature_network, "require", lambda options, pretrained: None)
+    monkeypatch.setattr(feature_network, "load", lambda options, pretrained: own)
+    source = from_arrays(image=noise(6, 60, 16, 16, channels))
+    given = config(name, source, "images", 0.4, num_samples=20)
+    one = np.zeros((16, 16, channels), np.float32)
+    row = judge(stubs.generator(lambda z: z[:, :1, None, None] * 0 + one), given)
+    assert row["is/clean"] == pytest.approx(1)  # all samples are of one class
+    assert row["is/clean/real_images"] > 1.1
+    assert row["is/clean/gaussian_pixels"] > 1.1
+    counts = ("", 20), ("/real_images", 24), ("/gaussian_pixels", 20)
+    for suffix, count in counts:
+        assert row[f"is/clean{suffix}/num_samples"] == count
+        assert row[f"is/clean{suffix}/splits"] == 10
+
+
 def labelled(per_class, values):
     """Images whose brightness tells their class, sorted by class."""
     label = np.repeat(np.arange(len(values)), per_class).astype(np.int32)
@@ -585,6 +616,72 @@ def test_whole_images_of_any_size_are_enlarged_and_compared_on_luma(tmp_path, ne
     assert row["ssim_y"] == pytest.approx(np.mean(ssim), abs=1e-4)
 
 
+def test_fid_of_pictures_of_all_sizes_fills_its_batches(tmp_path, monkeypatch):
+    """Four sets of seven pictures: seven calls of four, compiled once."""
+    traced, called = [], []
+
+    def small(params, images):
+        traced.append(images.shape)
+        return params * images.reshape(len(images), -1)[:, :6]
+
+    def apply(network, params, images, original=features._apply):
+        called.append(len(images))
+        return original(network, params, images)
+
+    monkeypatch.setattr(features, "_apply", apply)
+    own = dataclasses.replace(
+        stubs.feature_network(), network=fid.Preprocessed(small, size=(4, 4))
+    )
+    monkeypatch.setattr(feature_network, "require", lambda options, pretrained: None)
+    monkeypatch.setattr(feature_network, "load", lambda options, pretrained: own)
+    pictures = [noise(i, *((48, 64), (64, 48), (64, 64))[i % 3], 3) for i in range(7)]
+    for i, image in enumerate(pictures):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    source = f"folder:{tmp_path}"
+    given = config("srgan", "synthetic:shapes", "low_high", source=source, batch_size=4)
+    row = judge(upscaler(), given)
+    assert called == [4] * 7 and traced == [(4, 4, 4, 3)]
+    assert row["fid/clean/num_samples"] == row["fid/clean/num_reference"] == 7
+    given["evaluation"]["batch_size"] = 64
+    assert judge(upscaler(), given) == pytest.approx(row, rel=1e-5, abs=1e-8)
+
+
+def test_lpips_and_intervals_of_enlarged_images(tmp_path):
+    """Random weights, with leave: what is compared, and against which truth."""
+    pictures = [
+        np.asarray(Image.fromarray(noise(i, 9, 9, 3)).resize((72, height)))
+        for i, height in enumerate((64, 64, 80))
+    ]
+    for i, image in enumerate(pictures):
+        Image.fromarray(image if i else image[..., 0]).save(tmp_path / f"{i}.png")
+    source = f"folder:{tmp_path}"
+    given = config("srgan", "synthetic:shapes", "low_high", source=source)
+    given["pretrained"] = {"squeezenet": "random", "lpips_squeeze": "random"}
+    given["evaluation"] |= {"lpips": "squeeze", "bootstrap": 50}
+    with pytest.raises(UserError, match="LPIPS of random weights .*--allow_random"):
+        judge(upscaler(), given)
+    given["evaluation"]["allow_random_features"] = True
+    row = judge(upscaler(), given)
+    name = "random_lpips/squeeze"
+    assert row[name] == row[f"{name}/nearest"] != row[f"{name}/bicubic"]
+    lpips = LPIPS("squeeze")
+    weights = lpips.load("random", "random")
+    expected = []
+    for i, image in enumerate(pictures):
+        image = image if i else image[..., :1].repeat(3, axis=-1)
+        low = degrade(jnp.asarray(image[None] / np.float32(255)), 4)
+        made = np.floor(np.asarray(low) * 255 + 0.5).astype(np.uint8)
+        made = made.repeat(4, axis=1).repeat(4, axis=2)
+        expected.append(jax.jit(lpips)(weights, made, image[None])[0])
+    assert row[name] == pytest.approx(np.mean(expected), rel=1e-4)
+    interval = bootstrap_interval(np.array(expected), num_resamples=50)
+    assert (row[f"{name}/low"], row[f"{name}/high"]) == pytest.approx(interval, 1e-4)
+    assert row["psnr_y/low"] < row["psnr_y"] < row["psnr_y/high"]
+    assert row["bootstrap/num_resamples"] == 50 and row["bootstrap/seed"] == 0
+    about = protocols.provenance(given)
+    assert about["lpips/trunk"] == "squeeze" and about["lpips/heads_sha256"] == "random"
+
+
 def judge_folder(folder):
     given = config("srgan", "synthetic:shapes", "low_high", source=f"folder:{folder}")
     return judge(upscaler(), given)
@@ -687,6 +784,9 @@ def test_an_empty_split_is_refused():
             {"inception_fid": "random"},
             "=random: .*--allow_random_features",
         ),
+        ({"lpips": "alex"}, {}, "LPIPS: AlexNet weights not found"),
+        ({"lpips": "alexnet"}, {}, "evaluation.lpips 'alexnet'"),
+        ({"bootstrap": -1}, {}, "evaluation.bootstrap is -1"),
         ({"feature": "inception"}, {}, "'evaluation.feature' .*'features'"),
         ({"features": "vgg"}, {}, "evaluation.features 'vgg'"),
         ({"fid_variant": "cleen"}, {}, "evaluation.fid_variant 'cleen' .*'clean'"),

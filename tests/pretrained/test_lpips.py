@@ -90,13 +90,57 @@ def test_check_02_probe_rows_of_squeezenet(trunks, pair):
     assert matches(features["fire9"], 0.389099, 0.586341, (0, 0, 0))
 
 
-def test_metrics_check_01_distance_without_heads_has_the_published_probe_values(
-    trunks, pair
+def test_check_04_squeezenet_rounds_its_sizes_up(trunks):
+    """At an odd size, where a pool that rounds down gives fire9 a mean of 0.387782.
+
+    From PyTorch 2.13's functions and the probe's weights.
+    """
+    features = apply(SqueezeNet(), trunks["squeeze"], probe_image(2, 70, 68))
+    shapes = [features[tap].shape[1:3] for tap in ("relu1", "fire3", "fire5", "fire9")]
+    assert shapes == [(34, 33), (17, 16), (8, 8), (4, 4)]
+    assert matches(features["fire3"], 0.425426, 0.673570, (0, 1.249936, 0.011696))
+    first, last = (0, 0.995536, 0), 0.454017
+    assert matches(features["fire6"], 0.462371, 0.709751, first, last)
+    assert matches(features["fire8"], 0.492703, 0.730254, (0, 0, 0.234482), 0.704856)
+    assert matches(features["fire9"], 0.437345, 0.658894, (0, 0, 0), 0)
+
+
+# Per tap and picture; the sums of alex are published. The others are from PyTorch
+# 2.13's functions and the probe's weights, which give those of alex too.
+WITHOUT_HEADS = {
+    "alex": (
+        *((1.1040416, 1.1161667), (0.2090548, 0.2153501), (0.0846449, 0.0904191)),
+        *((0.0681675, 0.0743538), (0.0631650, 0.0726183)),
+    ),
+    "vgg": (
+        *((0.7570126, 0.7890166), (0.5170579, 0.5373706), (0.2207786, 0.2239331)),
+        *((0.0789890, 0.0787660), (0.0354588, 0.0356437)),
+    ),
+    "squeeze": (
+        *((1.0618559, 1.0751292), (0.3267061, 0.3160632), (0.1547500, 0.1631548)),
+        *((0.0790297, 0.0812421), (0.0614405, 0.0554038), (0.0612476, 0.0616569)),
+        (0.0580574, 0.0668344),
+    ),
+}
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_metrics_check_01_distance_without_heads_has_the_probes_values(
+    trunk, trunks, pair
 ):
-    weights = LPIPSWeights(trunks["alex"], heads("alex"))
-    np.testing.assert_allclose(
-        distances(LPIPS(), weights, *pair), (1.52907, 1.56891), rtol=1e-4
-    )
+    lpips = LPIPS(trunk)
+    weights = LPIPSWeights(trunks[trunk], heads(trunk))
+    extracted = jax.jit(lpips.features)
+    parts = [
+        jnp.square(a - b).sum(-1).mean((1, 2))
+        for a, b in zip(*(extracted(weights, x) for x in pair), strict=True)
+    ]
+    expected = np.array(WITHOUT_HEADS[trunk])
+    np.testing.assert_allclose(parts, expected, rtol=1e-4)
+    found = distances(lpips, weights, *pair)
+    np.testing.assert_allclose(found, expected.sum(0), rtol=1e-4)
+    if trunk == "alex":
+        np.testing.assert_allclose(found, (1.52907, 1.56891), rtol=1e-4)
 
 
 def test_metrics_check_04_uint8_pictures_have_the_distance_of_their_levels(trunks):

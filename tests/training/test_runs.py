@@ -11,6 +11,7 @@ from etils import epath
 
 import jaxgan
 from jaxgan.core.errors import UserError
+from jaxgan.pretrained import LoadedWeights
 from jaxgan.systems import registry
 from jaxgan.training import checkpoint, configs, loop, runs
 from jaxgan.training.writer import read_rows
@@ -105,6 +106,68 @@ def test_another_config_is_refused_with_the_differing_keys(trained):
     assert "system.adversarial_steps (was 2, now 3)" in message
     assert "training.batch_size (was 8, now 16)" in message
     assert "warmup" not in message and "\n" not in message
+
+
+def weights(sha256):
+    variables = {"params": {"kernel": np.zeros((1, 2), np.float32)}}
+    return LoadedWeights(variables, "vgg19", "torchvision", sha256, "vgg19.npz")
+
+
+def test_pretrained_weights_are_recorded_and_must_stay_the_same(tmp_path):
+    """A path says nothing of what is in the file."""
+
+    def go_on(num_steps, **files):
+        config = toy.config(training__num_steps=num_steps)
+        frozen = {name: weights(sha256) for name, sha256 in files.items()}
+        system = configs.build_system(config, toy.Toy)
+        return loop.train(system, config, tmp_path, toy.make_task, frozen=frozen)
+
+    go_on(1, eye="a" * 64)
+    (row,) = read_rows(tmp_path / "starts.jsonl")
+    assert row["pretrained"] == {"eye": "a" * 64}
+    with pytest.raises(
+        UserError,
+        match=r"file of pretrained.eye \(was sha256 a{12}, now b{12}\); choose",
+    ):
+        go_on(2, eye="b" * 64)
+    assert len(read_rows(tmp_path / "starts.jsonl")) == 1
+    # Networks that another stage needs come and go.
+    assert go_on(2, judge="c" * 64).step == 2
+    with pytest.raises(UserError, match=r"pretrained.eye \(was sha256 a{12}"):
+        go_on(3, eye="b" * 64, judge="c" * 64)
+    assert go_on(3, eye="a" * 64, judge="c" * 64).step == 3
+    # Runs of before there was a record go on.
+    rows = read_rows(tmp_path / "starts.jsonl")
+    text = "".join(
+        json.dumps({k: v for k, v in row.items() if k != "pretrained"}) + "\n"
+        for row in rows
+    )
+    (tmp_path / "starts.jsonl").write_text(text)
+    assert go_on(4, eye="b" * 64).step == 4
+
+
+def test_weights_of_a_start_that_saved_nothing_bind_nobody(tmp_path):
+    fails = toy.config(system__explode_at=1, system__warmup_steps=0)
+    with pytest.raises(UserError, match="not finite at step 1"):
+        loop.train(
+            configs.build_system(fails, toy.Toy),
+            fails,
+            tmp_path,
+            toy.make_task,
+            frozen={"eye": weights("a" * 64), "judge": weights("c" * 64)},
+        )
+    own = {"eye": weights("b" * 64)}
+    for num_steps, frozen in ((1, own), (2, {**own, "judge": weights("d" * 64)})):
+        config = toy.config(training__num_steps=num_steps)
+        loop.train(
+            configs.build_system(config, toy.Toy),
+            config,
+            tmp_path,
+            toy.make_task,
+            frozen=frozen,
+        )
+    rows = read_rows(tmp_path / "starts.jsonl")
+    assert [row["pretrained"].get("eye") for row in rows] == ["a" * 64, *["b" * 64] * 2]
 
 
 def test_another_system_is_refused(trained):

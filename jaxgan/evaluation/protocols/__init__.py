@@ -12,7 +12,7 @@ from jaxgan.core import System, UserError, check_modes
 from jaxgan.data import Task, make_task
 from jaxgan.data.opening import NothingHeldOut, open_high, open_images
 from jaxgan.data.options import Options as DataOptions
-from jaxgan.evaluation import feature_network
+from jaxgan.evaluation import feature_network, perceptual
 from jaxgan.evaluation.options import Options
 from jaxgan.evaluation.protocols import (
     generation,
@@ -79,6 +79,7 @@ def evaluate(
         options,
         feature_network.load(options, config.get("pretrained", {})),
         segmenter,
+        perceptual.load(options, config.get("pretrained", {})),
     )
     return PROTOCOLS[config["name"]](setting)
 
@@ -100,6 +101,7 @@ def require(config: Mapping[str, Any], split: str | None = None) -> None:
         raise UserError(f"no evaluation protocol for {name!r}; there are: {known}")
     options = Options.of(config["evaluation"])
     feature_network.require(options, config.get("pretrained", {}))
+    perceptual.require(options, config.get("pretrained", {}))
     if split is not None:
         _task(config, options, split, is_judged=True)
 
@@ -111,7 +113,9 @@ def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
     if options.source:
         row["source"] = options.source
     network = feature_network.load(options, config.get("pretrained", {}))
-    return row | feature_network.provenance(options, network)
+    row |= feature_network.provenance(options, network)
+    distance = perceptual.load(options, config.get("pretrained", {}))
+    return row | perceptual.provenance(distance)
 
 
 def _task(

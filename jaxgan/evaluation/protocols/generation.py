@@ -71,7 +71,8 @@ def gan(setting: Setting) -> dict[str, float]:
 
     Returns:
       `parzen` (nats) with standard error, width and counts, `nearest_training`,
-      `memorisation/...`, all with baselines; FID and KID with a feature network.
+      `memorisation/...`, all with baselines; FID, KID and Inception scores with a
+      feature network.
     """
     system: Any = setting.system
     shown = _as_samples if system.pixels == "contrast" else np.asarray
@@ -101,7 +102,8 @@ def dcgan(setting: Setting) -> dict[str, float]:
       `colour_l1` (0 to 2, against training images), `diversity` (mean L1 between two
       samples, in [-1, 1]), `nearest_training`, `memorisation/...`, all with baselines;
       `probe/accuracy` where the data has labels, or of a conditional generator
-      `nearest_neighbour/accuracy_...`; FID and KID with a feature network.
+      `nearest_neighbour/accuracy_...`; FID, KID and Inception scores with a feature
+      network.
     """
     modes = setting.system.inference
     examples = probe.examples(setting, "image") if "features" in modes else None
@@ -269,13 +271,14 @@ def _nearest(queries: np.ndarray, images: np.ndarray) -> float:
 
 
 def _distances(setting: Setting, acc: ImageSets, sets: Sets) -> dict[str, float]:
-    """FID and KID against training images."""
+    """FID and KID against training images, and Inception scores, real images' too."""
     named = {
         "reference": sets.training,
         "": sets.samples,
         "/gaussian_pixels": sets.gaussian_pixels,
         "/real_images": sets.held_out,
     }
-    acc = image_sets.update(acc, named)
+    acc = image_sets.flushed(image_sets.update(acc, named))
     judged = [name for name in named if name != "reference"]
-    return setting.distances(acc, {"reference": judged})
+    scores = image_sets.inception_scores(acc, judged)
+    return setting.distances(acc, {"reference": judged}) | scores

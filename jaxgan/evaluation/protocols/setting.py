@@ -20,6 +20,7 @@ from jaxgan.evaluation import fid, image_sets
 from jaxgan.evaluation.feature_network import FeatureNetwork
 from jaxgan.evaluation.image_sets import ImageSets
 from jaxgan.evaluation.options import Options
+from jaxgan.evaluation.perceptual import Perceptual
 
 STATIC_KEY = 20_161_122  # protocols draw from a key of their own, whatever the run's
 Segmenter = Callable[[Any], Any]  # uint8 [b, h, w, 3] -> class numbers [b, h, w]
@@ -54,6 +55,7 @@ class Setting:
       options: the config's section `evaluation`.
       feature_network: what FID and KID compare, or None.
       segmenter: what reads generated photographs for the FCN score, or None.
+      perceptual: LPIPS, or None.
     """
 
     system: System
@@ -65,6 +67,7 @@ class Setting:
     options: Options = Options()
     feature_network: FeatureNetwork | None = None
     segmenter: Segmenter | None = None
+    perceptual: Perceptual | None = None
 
     @property
     def batch_size(self) -> int:
@@ -204,6 +207,7 @@ class Setting:
           pairs: `{reference set: sets to judge}`.
         """
         figures: dict[str, float] = {}
+        sets = image_sets.flushed(sets)
         for reference, judged in pairs.items():
             figures |= image_sets.result(sets, reference, judged)
         path = self.options.write_reference

@@ -4,6 +4,7 @@ The high-resolution image is cropped to a multiple of the scale, made small as i
 training, enlarged again, and loses `scale` pixels on every side (section 3.2 of the
 SRGAN paper: 4 at x4). Beside it stand nearest neighbours and MATLAB's bicubic, whose
 published figures check the rest: 28.4 dB on Set5, 26.0 on Set14, 25.9 on BSD100 at x4.
+LPIPS, where its weights are given, sees whole images in colour, borders too.
 SSIM is MATLAB's; the paper's tool reports higher values. A grey file is Y as it stands,
 0 to 255, as in the published tables; crops are compared as colour.
 
@@ -26,7 +27,7 @@ from jaxgan.data import Task
 from jaxgan.data.permutation import spread
 from jaxgan.data.pictures import Unusable, convert, decode, trim_low
 from jaxgan.data.tasks.low_high import degrade
-from jaxgan.evaluation import image_sets, per_image, psnr, ssim
+from jaxgan.evaluation import bootstrap, image_sets, per_image, psnr, ssim
 from jaxgan.evaluation.protocols.setting import Setting
 from jaxgan.evaluation.protocols.translation import figures
 from jaxgan.ops.bicubic import bicubic_resize
@@ -39,8 +40,10 @@ def super_resolution(setting: Setting) -> dict[str, float]:
     `evaluation.crops` judges on crops of `data.image_size` instead of whole images.
 
     Returns:
-      `psnr_y` (dB), `ssim_y`, and both with `/bicubic` and `/nearest`; with a feature
-      network FID and KID against the originals.
+      `psnr_y` (dB), `ssim_y`, and both with `/bicubic` and `/nearest`; with
+      `evaluation.lpips` `lpips/<trunk>` likewise; with `evaluation.bootstrap` `/low`
+      and `/high` of all of them; with a feature network FID and KID against the
+      originals.
 
     Raises:
       UserError: for a file that cannot be read, that is too small, or whose low
@@ -51,6 +54,7 @@ def super_resolution(setting: Setting) -> dict[str, float]:
     scale = int(system.scale)
     upscale = setting.run("upscale", ("image",))
     acc, sets = per_image.PerImage(), setting.image_sets()
+    distance = setting.perceptual
     pairs = _crops if setting.options.crops else _whole_images
     shown: dict[str, jax.Array] = {}
     for lr, hr, weight, index in pairs(setting, task, scale):
@@ -65,9 +69,16 @@ def super_resolution(setting: Setting) -> dict[str, float]:
             scored = _grey(image) if hr.shape[-1] == 1 else image
             values[f"psnr_y{name}"] = psnr.psnr_y(scored, hr, **options)
             values[f"ssim_y{name}"] = ssim.ssim_y(scored, hr, **options)
+            if distance is not None:
+                truth = jnp.broadcast_to(hr, image.shape)
+                values[f"{distance.name}{name}"] = distance(image, truth)
         acc = per_image.update(acc, values, weight)
         sets = image_sets.update(sets, {**shown, "reference": hr}, weight)
-    return {**figures(acc), **setting.distances(sets, {"reference": list(shown)})}
+    return {
+        **figures(acc),
+        **bootstrap.intervals(acc, setting.options.bootstrap),
+        **setting.distances(sets, {"reference": list(shown)}),
+    }
 
 
 def enlarge_bicubic(lr: jax.Array, scale: int) -> jax.Array:
