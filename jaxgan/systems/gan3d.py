@@ -83,7 +83,8 @@ class GAN3D:
         core.check_fields(
             self,
             positive=("resolution", "z_dim", "channels", "microbatches"),
-            shares=("accuracy_threshold", "norm_momentum", "beta1"),
+            shares=("accuracy_threshold",),
+            below_one=("norm_momentum", "beta1"),
         )
         layers = len(self.channels)
         core.check_size(
