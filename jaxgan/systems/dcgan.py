@@ -27,9 +27,9 @@ logits from before D's update; here D judges anew. The author's slow decay of be
 ones are kept beside them, and `sample` offers both. Batch statistics are there those of
 `COMPANIONS` latents under a fixed key, labels in turn, not of the batch at hand, where
 a latent by itself, or a label that all share, would be normalised away. So no image
-depends on its batch mates, and all modes draw a latent alike. `discriminate`, `features`
-and `invert` judge by running statistics in his networks too: averages over real and
-fake batches, where his code judges a batch of either kind by its own. LSUN's
+depends on its batch mates, and all modes draw a latent alike. `discriminate`,
+`features` and `invert` judge by running statistics in his networks too: averages over
+real and fake batches, where his code judges a batch of either kind by its own. LSUN's
 near-duplicates, which the authors removed, are trained on.
 """
 
