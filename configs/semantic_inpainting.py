@@ -124,6 +124,7 @@ def get_config(variant: str = "celeba") -> ConfigDict:
         config.system.prior_loss = "non_saturating"
         config.system.lambda_prior = 3.0
         config.system.optimizer = "nesterov"
+        config.system.z_lr = 0.0095  # 0.01, which decays before the first update too
         config.system.z_lr_decay = 0.95
         config.system.start = "normal"
     elif variant == "demo":  # starts from dcgan:demo

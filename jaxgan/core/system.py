@@ -50,6 +50,8 @@ class Stage:
         procedure changes anything there; `calibration` is the stage's first batch.
       continues: the stage whose networks it goes on from, if any: a run that begins
         with this one takes them from another run.
+      watch: `watch(step, metrics)` of a logged step, on the host: advice for the user,
+        or None. The same words are said once.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Stage:
     players: tuple[str, ...]
     enter: Callable[[TrainState, Frozen, Batch, Key], TrainState] | None = None
     continues: str | None = None
+    watch: Callable[[int, Mapping[str, float]], str | None] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,7 +37,7 @@ from jaxgan.ops.pixel_shuffle import pixel_shuffle, pixel_shuffle_permutation
 from jaxgan.ops.poisson import poisson_blend
 from jaxgan.ops.pooling import max_pool_features
 from jaxgan.ops.tiling import map_tiles
-from jaxgan.ops.voxel_rendering import render_voxels
+from jaxgan.ops.voxel_rendering import DISPLAY_LEVEL, render_voxels
 from jaxgan.ops.voxels import (
     downsample_voxels,
     largest_component,
@@ -48,6 +48,7 @@ from jaxgan.ops.voxels import (
 )
 
 __all__ = [
+    "DISPLAY_LEVEL",
     "HOLE_MASKS",
     "CropBox",
     "average_pool",

@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxgan.core.types import Voxels
 
+DISPLAY_LEVEL = 0.1  # cells above it are seen, as in the viewer of 3D-GAN's authors
 Angle = float | int | Float[Array, ""] | Float[Array, "b"]
 
 # Colours of light and paint, linear (the screen's curve comes last).
@@ -39,7 +40,7 @@ def render_voxels(
     elevation: Angle = 25.0,
     size: int = 128,
     *,
-    level: float | int = 0.5,
+    level: float | int = DISPLAY_LEVEL,
     zoom: float | int = 1.0,
     color: tuple[float, float, float] = (0.95, 0.64, 0.40),
 ) -> Float[Array, "b {size} {size} 3"]:

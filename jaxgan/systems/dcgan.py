@@ -16,6 +16,10 @@ and fake images pass the discriminator separately: each batch has its own statis
 Running statistics are committed in a network's own update only, the discriminator's
 from the real and then the fake pass.
 
+`microbatches` keeps the activations of one part of the batch at a time, and changes
+what is trained: batch norm sees that part alone, and running statistics move once a
+part, several times a step.
+
 Differences: a step is D, then G against the new D. The author's code moves G on even
 and D on odd batches, so one step here is two of its updates. The Torch port hands G the
 logits from before D's update; here D judges anew. The author's slow decay of beta1,
@@ -23,8 +27,10 @@ logits from before D's update; here D judges anew. The author's slow decay of be
 ones are kept beside them, and `sample` offers both. Batch statistics are there those of
 `COMPANIONS` latents under a fixed key, labels in turn, not of the batch at hand, where
 a latent by itself, or a label that all share, would be normalised away. So no image
-depends on its batch mates, and all modes draw a latent alike. LSUN's near-duplicates,
-which the authors removed, are trained on.
+depends on its batch mates, and all modes draw a latent alike. `discriminate`,
+`features` and `invert` judge by running statistics in his networks too: averages over
+real and fake batches, where his code judges a batch of either kind by its own. LSUN's
+near-duplicates, which the authors removed, are trained on.
 """
 
 from __future__ import annotations

@@ -107,7 +107,8 @@ class GAN:
                 "epoch_steps",
                 "microbatches",
             ),
-            shares=("keep_input", "keep_hidden", "momentum", "final_momentum"),
+            shares=("keep_input", "keep_hidden"),
+            below_one=("momentum", "final_momentum"),
         )
         for activation in self.hidden_activations:
             core.one_of(activation, ACTIVATIONS, "hidden_activations")

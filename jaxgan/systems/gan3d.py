@@ -11,9 +11,9 @@ Batch: `voxels`, float32 [b, r, r, r, 1] in {0, 1}, the last spatial axis up.
 
 The discriminator learns faster, so it is updated on a batch only if its accuracy on
 the last batch was at most 0.8 (section 3.1). A skipped update leaves everything of it
-alone: parameters, moments, their count, statistics. Watch `skip_share/discriminator` in
-the log: below 0.02 the gate does nothing, above 0.98 the discriminator hardly learns;
-either way change its learning rate.
+alone: parameters, moments, their count, statistics. `skip_share/discriminator` in the
+log is the share of skipped updates: below 0.02 the gate does nothing, above 0.98 the
+discriminator hardly learns. Training warns of both; change its learning rate.
 
 Memory: `dtype=bfloat16` halves the activations. `microbatches` keeps those of one part
 of the batch at a time, and changes what is trained: batch norm, in both networks, sees
@@ -51,6 +51,8 @@ GENERATOR_LOSSES = {
     "minimax": losses.minimax_generator,
 }
 GATES = ("last", "current", "none")
+SKIP_SHARES = (0.02, 0.98)  # beyond them the gate is as good as stuck
+JUDGED_FROM = 500  # the step: before it the share says little
 # 0.8 as a mean over microbatches may come out an ulp above 0.8; the next accuracy that
 # a batch can have is 1 / (2 b) away.
 _ROUNDING = 1e-6
@@ -83,7 +85,8 @@ class GAN3D:
         core.check_fields(
             self,
             positive=("resolution", "z_dim", "channels", "microbatches"),
-            shares=("accuracy_threshold", "norm_momentum", "beta1"),
+            shares=("accuracy_threshold",),
+            below_one=("norm_momentum", "beta1"),
         )
         layers = len(self.channels)
         core.check_size(
@@ -140,7 +143,23 @@ class GAN3D:
                     "voxels": ArraySpec((side, side, side, 1), low=0.0, high=1.0)
                 },
                 players=("discriminator", "generator"),
+                watch=self.watch_gate,
             ),
+        )
+
+    def watch_gate(self, step: int, metrics: Mapping[str, float]) -> str | None:
+        """Advice where D's updates were hardly ever, or nearly always, skipped."""
+        least, most = SKIP_SHARES
+        share = metrics["skip_share/discriminator"]
+        if self.gate == "none" or step < JUDGED_FROM or least <= share <= most:
+            return None
+        said, advice = (
+            ("never closes", "raise") if share < least else ("stays shut", "lower")
+        )
+        return (
+            f"warning: the discriminator's gate {said} (skip_share/discriminator is "
+            f"outside of {least} to {most}): {advice} "
+            "system.discriminator_learning_rate"
         )
 
     def discriminator_loss(
@@ -273,7 +292,10 @@ class GAN3D:
                 inputs={
                     "voxels": shape,
                     "threshold": core.Float(
-                        0.1, low=0.0, high=1.0, help="cells above it are solid"
+                        ops.DISPLAY_LEVEL,
+                        low=0.0,
+                        high=1.0,
+                        help="cells above it are solid",
                     ),
                     "component": core.Int(
                         3, high=8, help="cells so near make a part; 0 keeps all"

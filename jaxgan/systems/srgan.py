@@ -117,7 +117,7 @@ class SRGAN:
                 "dense_units",
                 "microbatches",
             ),
-            shares=("beta1", "ema_decay"),
+            below_one=("beta1", "ema_decay"),
         )
         if not self.pretrain_steps and not self.adversarial_steps:
             raise core.UserError(

@@ -129,6 +129,7 @@ class _Trainer:
         self.watch = Stopwatch()
         self.evaluation: Mapping[str, float] = {}
         self.sample_inputs: dict[str, Any] = {}  # by stage
+        self.advised: set[str] = set()  # what the stages' `watch` said
         self.checkpoints = Checkpoints(
             workdir / "checkpoints",
             keep_last=self.settings["keep_last"],
@@ -303,6 +304,10 @@ class _Trainer:
         values = {k: as_number(v) for k, v in jax.device_get(metrics).items()}
         seconds, waiting = self.watch.stop()
         self.progress.report(step, leg.stage.name, values, seconds)
+        advice = leg.stage.watch and leg.stage.watch(step, values)
+        if advice and advice not in self.advised:
+            self.advised.add(advice)
+            self._say(f"step {step}  {advice}")
         if self.writer is not None:
             self.writer.metrics(step, leg.stage.name, values)
             timing = {

@@ -129,13 +129,18 @@ def test_pictures_do_not_depend_on_the_batch_and_take_one_angle_each():
 
 def test_level_decides_what_is_solid():
     grid = 0.4 * _grid(((4, 8), (4, 8), (0, 6)))
-    assert not _object_pixels(render(grid, 35.0, 25.0, size=64)).any()
+    assert not _object_pixels(render(grid, 35.0, 25.0, size=64, level=0.5)).any()
     assert _object_pixels(render(grid, 35.0, 25.0, size=64, level=0.3)).any()
+    assert _object_pixels(render(0.5 * grid, 35.0, 25.0, size=64)).any()
+    empty = render(0 * grid, 35.0, 25.0, size=64)
+    faint = render(0.2 * grid, 35.0, 25.0, size=64)  # 0.08: the viewer hides it
+    np.testing.assert_array_equal(faint, empty)
 
 
 def test_cells_that_are_hardly_solid_are_grey_and_as_bright():
     def saturation(occupancy):
-        picture = np.asarray(render(occupancy * grid, 35.0, 25.0, size=64))
+        picture = render(occupancy * grid, 35.0, 25.0, size=64, level=0.5)
+        picture = np.asarray(picture)
         return np.ptp(picture, axis=-1).max()
 
     grid = _grid(((4, 8), (4, 8), (0, 6)))

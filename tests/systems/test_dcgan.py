@@ -274,16 +274,68 @@ def test_critic_and_generator_steps_are_counted_and_see_batches_of_their_own():
         assert not equal(changed.params, after.params), i
 
 
+@pytest.mark.parametrize("g_steps", [1, 2])
 @pytest.mark.parametrize("reuse", [False, True])
-def test_reused_noise_is_that_of_the_discriminators_update(monkeypatch, tiny, reuse):
-    system, (state, batch) = dataclasses.replace(TINY, reuse_noise=reuse), tiny
+def test_reused_noise_is_that_of_the_discriminators_update(
+    monkeypatch, tiny, reuse, g_steps
+):
+    """All of G's updates reuse it, as in the TensorFlow port; else each has its own."""
+    system = dataclasses.replace(TINY, reuse_noise=reuse, g_steps=g_steps)
+    state, batch = tiny
+    noise = core.draw_latent("uniform", KEY, (1 + g_steps, 16, TINY.z_dim))
+
+    @jax.jit
+    def step(state, drawn):
+        monkeypatch.setattr(core, "draw_latent", lambda *_: drawn)
+        return system.step(state, {}, batch, KEY)[0].params["generator"]
+
+    after = step(state, noise)
+    for i in range(1, 1 + g_steps):
+        other = step(state, noise.at[i].multiply(-0.5))
+        assert equal(after, other) == reuse, i
+
+
+def test_statistics_are_those_of_each_networks_own_update(monkeypatch, tiny):
+    """G's of its own noise, D's of the real and then of the fake batch."""
+    state, batch = tiny
     noise = core.draw_latent("uniform", KEY, (2, 16, TINY.z_dim))
-    after = []
-    for drawn in (noise, noise.at[1].multiply(-0.5)):
-        monkeypatch.setattr(core, "draw_latent", lambda *_, drawn=drawn: drawn)
-        step = jax.jit(lambda state: system.step(state, {}, batch, KEY)[0])
-        after.append(step(state).params["generator"])
-    assert equal(*after) == reuse
+    monkeypatch.setattr(core, "draw_latent", lambda *_: noise)
+
+    @jax.jit
+    def run(state):
+        fixed = core.Fixed(state.params, state.stats, {})
+        _, d = TINY.discriminator_loss(state.params, fixed, batch["image"], noise[0])
+        _, g = TINY.generator_loss(state.params, fixed, noise[1])
+        return TINY.step(state, {}, batch, KEY)[0].stats, d.stats | g.stats
+
+    after, expected = run(state)
+    for old, found, wanted in zip(
+        *map(jax.tree.leaves, (state.stats, after, expected)), strict=True
+    ):
+        assert not np.array_equal(old, found)
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_adam_has_the_published_beta1():
+    for name, player in DCGAN().optimizers().items():
+        params = {name: {"w": jnp.zeros(1)}}  # where weight decay has nothing to add
+        state = player.init(params)
+        for slope in (1.0, 0.0):
+            slopes = {name: {"w": jnp.full(1, slope)}}
+            moved, state = player.update(slopes, state, params)
+        # Corrected means of (1, 0): b / (1 + b), with b = 0.5 and of squares 0.999.
+        expected = -2e-4 * (0.5 / 1.5) / np.sqrt(0.999 / 1.999)
+        np.testing.assert_allclose(moved[name]["w"], [expected], rtol=1e-4)
+
+
+def test_the_paper_s_bedrooms_and_the_author_s_faces():
+    bedrooms = cases.build("dcgan", "lsun_paper")
+    assert counts(bedrooms) == (18_885_760, 17_232_768)  # 1024-512-256-128, figure 1
+    assert bedrooms.prior == "uniform" and not bedrooms.l2
+    assert cases.batch_size("dcgan", "lsun_paper") == 128
+    get_config = cases.config_module("dcgan").get_config
+    assert not get_config("lsun_paper").data.flip
+    assert get_config("faces").data.box == 64  # of 128
 
 
 def test_the_rate_falls_by_epoch_and_counts_the_players_own_updates():

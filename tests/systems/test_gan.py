@@ -132,6 +132,26 @@ def test_dropout_keeps_its_share_of_what_enters_each_layer():
     assert zeros == pytest.approx(shares, abs=0.04)
 
 
+def test_every_pass_through_the_discriminator_has_a_dropout_mask_of_its_own():
+    """The fakes themselves as the real images are judged otherwise."""
+    state, _ = start(TINY)
+    z = core.draw_latent(TINY.prior, KEY, (16, TINY.z_dim))
+    g, d = state.params["generator"], state.params["discriminator"]
+    image = TINY.networks()["generator"].apply({"params": g}, z, train=True)
+    real, fake = TINY._logits(g, d, image, z, KEY)
+    assert not np.any(np.isclose(real, fake, rtol=1e-3))
+
+
+def test_both_updates_of_a_step_see_the_same_dropout_masks():
+    """So minus D's loss is, minimised by G, the same number."""
+    state, batch = start(TINY)
+    system = dataclasses.replace(TINY, loss="blend", blend_non_saturating=0.0)
+    _, metrics = jax.jit(system.step)(state, {}, batch, KEY)
+    np.testing.assert_allclose(
+        metrics["loss/generator"], -metrics["loss/discriminator"], rtol=1e-6
+    )
+
+
 @pytest.mark.parametrize("variant", ["tiny", "tiny_cifar"])
 def test_weights_start_uniform_in_their_networks_ranges(variant):
     defaults = GAN()
@@ -164,6 +184,8 @@ def test_weights_start_uniform_in_their_networks_ranges(variant):
         ),
         ({"discriminator_conv_units": (4,)}, r"conv_units \(4,\) needs 3 entries"),
         ({"discriminator_conv_units": (4, 4, 4, 4)}, "needs 3 entries, or none"),
+        ({"momentum": 1.0}, r"system.momentum = 1.0 is impossible.*below 1"),
+        ({"final_momentum": 1.0}, r"final_momentum = 1.0 is impossible.*below 1"),
         (
             {"discriminator_conv_units": (4, 4, 4), "image_size": 3},
             "image_size = 3 .*choose 4",

@@ -1,6 +1,7 @@
 """3D-GAN: its specification's acceptance checks (those of its meshes: tests/ops)."""
 
 import dataclasses
+import inspect
 import math
 
 import jax
@@ -17,6 +18,7 @@ from jaxgan.systems.gan3d import GAN3D, write_mesh
 from tests import cases
 
 TINY = cases.build("gan3d", "tiny")
+ORDERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # of old and new networks
 CUBES, CHANNELS = (4, 8, 16, 32, 64), (512, 256, 128, 64, 1)
 
 
@@ -99,24 +101,144 @@ def test_check_03_the_gate(accuracy, is_open):
     state = state.remember(accuracy=jnp.asarray(accuracy, jnp.float32))
     after, metrics = step(state, {}, batch, jax.random.key(1))
 
-    def same(tree, other) -> bool:
-        return all(jax.tree.leaves(jax.tree.map(np.array_equal, tree, other)))
+    def parts(state, name):
+        (adam, rate), stats = state.opt_state[name], state.stats[name]["batch_stats"]
+        return {
+            "parameters": state.params[name],
+            "moments": (adam.mu, adam.nu),
+            "counts": (adam.count, rate.count),
+            "means": [norm["mean"] for norm in stats.values()],
+            "variances": [norm["var"] for norm in stats.values()],
+        }
 
-    before_d = (
-        state.params["discriminator"],
-        state.opt_state["discriminator"],
-        state.stats["discriminator"],
-    )
-    after_d = (
-        after.params["discriminator"],
-        after.opt_state["discriminator"],
-        after.stats["discriminator"],
-    )
-    assert same(before_d, after_d) != is_open
+    for name in ("generator", "discriminator"):
+        old, new = parts(state, name), parts(after, name)
+        for part in old:
+            same = jax.tree.leaves(jax.tree.map(np.array_equal, old[part], new[part]))
+            moves = is_open or name == "generator"
+            assert not any(same) if moves else all(same), (name, part)
     assert metrics["skipped/discriminator"] == (0.0 if is_open else 1.0)
-    assert not same(state.params["generator"], after.params["generator"])
     assert after.memory["accuracy"] == metrics["accuracy/discriminator"]
     assert after.memory["accuracy"] != np.float32(accuracy)
+
+
+@pytest.fixture(scope="module")
+def stepped():
+    """One step of noise that is known: the states, metrics, and losses at will."""
+    system = dataclasses.replace(TINY, discriminator_learning_rate=0.05)
+    state, batch, step = start(system)
+    noise = [jax.random.uniform(jax.random.key(i), (8, TINY.z_dim)) for i in (1, 2)]
+    draws = iter(noise)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "draw_latent", lambda *_: next(draws))
+        after, metrics = step(state, {}, batch, jax.random.key(0))
+
+    @jax.jit
+    def losses_of(generator, discriminator):
+        """D's and G's of a generator and a discriminator, with what they hand out."""
+        params = {"generator": generator, "discriminator": discriminator}
+        fixed = core.Fixed(params, state.stats, {})
+        d = system.discriminator_loss(params, fixed, batch["voxels"], noise[0])
+        return d, system.generator_loss(params, fixed, noise[1])
+
+    return state, after, metrics, losses_of
+
+
+def test_d_moves_against_the_old_generator_and_then_g_against_the_new_discriminator(
+    stepped,
+):
+    state, after, metrics, losses_of = stepped
+    names = "generator", "discriminator"
+    old, new = ([s.params[n] for n in names] for s in (state, after))
+    seen = {(i, j): losses_of((old, new)[i][0], (old, new)[j][1]) for i, j in ORDERS}
+    for player, number, at in (("discriminator", 0, (0, 0)), ("generator", 1, (0, 1))):
+        found = metrics[f"loss/{player}"]
+        for pair, made in seen.items():
+            near = np.isclose(found, made[number][0], rtol=1e-3)
+            assert near == (pair == at), (player, pair)
+
+
+def test_statistics_are_those_of_each_networks_own_update(stepped):
+    """G's of its own noise, D's of the shapes and then of the fakes of its update."""
+    state, after, _, losses_of = stepped
+    (_, d), (_, g) = losses_of(
+        *(state.params[n] for n in ("generator", "discriminator"))
+    )
+    expected = d.stats | g.stats
+    for a, b in zip(*map(jax.tree.leaves, (after.stats, expected)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_adam_has_the_published_beta1():
+    for player in GAN3D().optimizers().values():
+        params = {name: {"w": jnp.zeros(1)} for name in player.networks}
+        state = player.init(params)
+        for slope in (1.0, 0.0):
+            slopes = jax.tree.map(lambda x, slope=slope: x + slope, params)
+            moved, state = player.update(slopes, state, params)
+        # Corrected means of (1, 0): b / (1 + b), with b = 0.5 and of squares 0.999.
+        rate = player.current_learning_rate(state)
+        expected = -rate * (0.5 / 1.5) / np.sqrt(0.999 / 1.999)
+        np.testing.assert_allclose(jax.tree.leaves(moved)[0], [expected], rtol=1e-4)
+
+
+def test_weights_start_as_in_dcgan():
+    """N(0, 0.02), scales N(1, 0.02), offsets 0."""
+    system = GAN3D(resolution=16, channels=(64, 32), z_dim=16)
+    state, _, _ = start(system, 2)
+    seen = set()
+    for path, x in jax.tree_util.tree_leaves_with_path(state.params):
+        where = jax.tree_util.keystr(path, simple=True, separator="/")
+        mean, std = 0.0, 0.0 if where.endswith("bias") else 0.02
+        mean = 1.0 if where.endswith("scale") else mean
+        n = x.size
+        np.testing.assert_allclose(np.std(x), std, rtol=4 / np.sqrt(n), err_msg=where)
+        tolerance = 4 * std / np.sqrt(n)
+        np.testing.assert_allclose(np.mean(x), mean, atol=tolerance, err_msg=where)
+        seen.add(where.split("/")[-1])
+    assert seen == {"up1_kernel", "head_kernel", "kernel", "scale", "bias"}
+
+
+@pytest.mark.parametrize("field", ["norm_momentum", "beta1"])
+def test_shares_that_would_keep_the_old_for_ever_are_refused(field):
+    with pytest.raises(UserError, match=f"{field} = 1.0 is impossible.*below 1"):
+        GAN3D(**{field: 1.0})
+
+
+@pytest.mark.parametrize(
+    ("step", "share", "advice"),
+    [
+        (500, 0.01, "raise system.discriminator_learning_rate"),
+        (500, 0.99, "lower system.discriminator_learning_rate"),
+        (500, 0.5, None),
+        (1, 0.0, None),
+    ],
+)
+def test_a_gate_that_is_stuck_is_warned_of(step, share, advice):
+    watch = TINY.stages[0].watch
+    said = watch(step, {"skip_share/discriminator": share})
+    assert said is None if advice is None else advice in said
+    free = dataclasses.replace(TINY, gate="none").stages[0]
+    assert free.watch(500, {"skip_share/discriminator": 0.0}) is None
+
+
+def test_pictures_show_what_the_authors_viewer_shows(monkeypatch, variables):
+    """Cells above 0.1, in every picture of a shape."""
+    assert TINY.inference["postprocess"].inputs["threshold"].default == 0.1
+    declared, levels = inspect.signature(ops.render_voxels), []
+
+    def render(*args, **options):
+        call = declared.bind(*args, **options)
+        call.apply_defaults()
+        levels.append(call.arguments["level"])
+        return jnp.zeros((len(args[0]), 128, 128, 3))
+
+    monkeypatch.setattr(ops, "render_voxels", render)
+    key, z = jax.random.key(0), jnp.zeros((1, 2, TINY.z_dim))
+    TINY.sample(variables, {}, {"z": z[:, 0]}, key)
+    TINY.interpolate(variables, {}, {"z": z, "steps": 2}, key)
+    TINY.sample_grid(variables, {}, {"voxels": jnp.zeros((1, 16, 16, 16, 1))}, key)
+    assert levels == [0.1] * 6
 
 
 def test_the_accuracy_is_that_of_before_the_update():

@@ -86,6 +86,14 @@ def test_its_networks_are_those_of_a_dcgan_run():
         assert (ours.z_dim, ours.prior) == (theirs.z_dim, theirs.prior)
 
 
+def test_rates_of_chengbinjin_decay_before_the_first_update_too():
+    """`if mod(iter, 100) == 0: rate *= 0.95` stands before the update, from iter 0."""
+    system = cases.build("semantic_inpainting", "chengbinjin")
+    for i in (0, 99, 100, 1499):
+        rate = system.z_lr * system.z_lr_decay ** (i // system.z_lr_decay_every)
+        assert rate == pytest.approx(0.01 * 0.95 ** (i // 100 + 1))
+
+
 def test_check_03_context_and_prior_by_the_numbers():
     target = jax.random.uniform(KEY, (2, 64, 64, 3), minval=-0.5, maxval=0.5)
     weights = SemanticInpainting().weights(hole("center", 2, 64))

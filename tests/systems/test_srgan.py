@@ -489,6 +489,8 @@ def test_a_bfloat16_step_keeps_losses_and_parameters_in_float32():
         {"update_order": "both"},
         {"weights_convention": "inception"},
         {"pretrain_steps": 0, "adversarial_steps": 0},
+        {"beta1": 1.0},
+        {"ema_decay": 1.0},
     ],
     ids=str,
 )

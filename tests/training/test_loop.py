@@ -1,5 +1,6 @@
 """What the loop computes, against the contract written out by hand, and its errors."""
 
+import dataclasses
 import functools
 import os
 import signal
@@ -169,6 +170,26 @@ def test_steps_between_logs_are_not_waited_for_and_leave_no_rows(tmp_path):
     assert [r["step"] for r in timing] == steps
     assert all(r["images_per_second"] > 0 and r["ms_per_step"] > 0 for r in timing)
     assert all(0 <= r["waiting_for_data"] <= 1 for r in timing)
+
+
+def test_a_stage_s_advice_is_said_once_and_at_logged_steps(
+    tmp_path, monkeypatch, capsys
+):
+    real = toy.Toy.stages.fget
+
+    def watch(step, metrics):
+        assert isinstance(metrics["loss/generator"], float)
+        return {4: "a hint", 6: "a hint", 5: "unseen"}.get(step)
+
+    def stages(self):
+        first, *rest = real(self)
+        return (dataclasses.replace(first, watch=watch), *rest)
+
+    monkeypatch.setattr(toy.Toy, "stages", property(stages))
+    toy.train(tmp_path, training__log_every=2)
+    out = capsys.readouterr().out
+    assert out.count("a hint") == 1 and "step 4  a hint" in out
+    assert "unseen" not in out
 
 
 def test_the_best_checkpoint_by_a_metric_is_kept(tmp_path):
