@@ -54,8 +54,8 @@ class Skips:
         """Notes an unusable example and names it in the log.
 
         Raises:
-          UserError: if a setting is to blame, if more than the permitted share cannot be
-            read, or if there are no others.
+          UserError: if a setting is to blame, if more cannot be read than is permitted,
+            or if there are no others.
         """
         if why.fatal:
             raise UserError(f"{self._source.describe(index)}: an image {why}") from why
