@@ -19,7 +19,8 @@ def paired(setting: Setting) -> dict[str, float]:
 
     Sampling is the paper's (`evaluation.sampling`): dropout on, each image's own
     statistics. Beside it, what needs no training: the mean training image, and the
-    input itself where it has as many channels.
+    input itself where it has as many channels. Colour without lightness is judged as it
+    is seen: in RGB, with the lightness of the input.
 
     Returns:
       `l1` (in [-1, 1]), `psnr` (dB, 8-bit), `ssim`, and `l1/<baseline>`,
@@ -40,12 +41,13 @@ def paired(setting: Setting) -> dict[str, float]:
         }
         if condition.shape == truth.shape:
             shown["/copy_of_input"] = condition
-        for name, image in shown.items():
-            acc = per_image.update(acc, compare(image, truth, name), weight)
+        seen = {n: picture(image, condition) for n, image in shown.items()}
+        reference = picture(truth, condition)
+        for name, image in seen.items():
+            acc = per_image.update(acc, compare(image, reference, name), weight)
         judged = [n for n in shown if n != "/mean_image"]  # it has no covariance
-        pictures = {n: picture(shown[n], condition) for n in judged}
-        pictures["reference"] = picture(truth, condition)
-        sets = image_sets.update(sets, pictures, weight)
+        gathered = {n: seen[n] for n in judged} | {"reference": reference}
+        sets = image_sets.update(sets, gathered, weight)
         maps = label_maps.update(maps, shown, condition, truth, weight)
     return {
         **figures(acc),
