@@ -193,6 +193,15 @@ class Subset:
     def describe(self, index: int) -> str:
         return self._source.describe(int(self._rows[index]))
 
+    def file_names(self, index: int) -> tuple[str, ...]:
+        return file_names(self._source, int(self._rows[index]))
+
+
+def file_names(source: Source, index: int) -> tuple[str, ...]:
+    """The image files that an example is made of; none where it is made of no files."""
+    names = getattr(source, "file_names", None)
+    return names(index) if names else ()
+
 
 def example(source: Source, index: int) -> dict[str, np.ndarray]:
     """One whole example: image files decoded at their own size, `[h, w, c]` uint8."""

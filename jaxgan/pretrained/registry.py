@@ -224,7 +224,7 @@ NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType(
             files=(),  # published without a hash
             accepted="fcn-8s-cityscapes.caffemodel",
             origin="the pix2pix authors (phillipi/pix2pix, scripts/eval_cityscapes)",
-            licence="code BSD-2-Clause (pix2pix); Cityscapes is for non-commercial use",
+            licence="code BSD (pix2pix); Cityscapes is for non-commercial use",
             naming=Naming(),
         ),
         "lpips_alex": _lpips(

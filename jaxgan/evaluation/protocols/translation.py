@@ -48,7 +48,7 @@ def paired(setting: Setting) -> dict[str, float]:
         judged = [n for n in shown if n != "/mean_image"]  # it has no covariance
         gathered = {n: seen[n] for n in judged} | {"reference": reference}
         sets = image_sets.update(sets, gathered, weight)
-        maps = label_maps.update(maps, shown, condition, truth, weight)
+        maps = label_maps.update(maps, shown, condition, truth, weight, index)
     return {
         **figures(acc),
         **setting.distances(sets, {"reference": judged}),
@@ -99,7 +99,9 @@ def unpaired(setting: Setting) -> dict[str, float]:
                 values |= compare(fake, truth, name)
                 values |= compare(real, truth, f"{name}/copy_of_input")
                 shown = {"": fake, "/copy_of_input": real}
-                maps[name] = label_maps.update(maps[name], shown, real, truth, weight)
+                maps[name] = label_maps.update(
+                    maps[name], shown, real, truth, weight, index
+                )
             acc = per_image.update(acc, values, weight)
     # The inputs of one direction are the real images that the other is held against.
     real = {"a": "/a_to_b/copy_of_input", "b": "/b_to_a/copy_of_input"}
