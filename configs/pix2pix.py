@@ -4,6 +4,19 @@
     jaxgan train --config=pix2pix:facades --workdir=runs/facades \
         --config.data.source=folder:/data/facades
 
+Cityscapes' labels become photographs, which FCN-8s reads for the published scores:
+
+    jaxgan train --config=pix2pix:cityscapes --workdir=runs/cityscapes \
+        --config.data.source=folder:/data/pairs
+    jaxgan import-weights --network=fcn8s --source=fcn-8s-cityscapes.caffemodel \
+        --output=fcn8s.safetensors
+    jaxgan evaluate --workdir=runs/cityscapes --segmenter=fcn8s \
+        --fcn8s=fcn8s.safetensors --label_maps=folder:/data/gtFine/val
+
+The pictures are named as Cityscapes names them, which finds their label files; without
+--label_maps the truth is what the small label pictures show. Photographs to labels
+(--config.data.direction=AtoB) needs no segmenter.
+
 The published runs use batch 1 or 4 and take hours to days on a GPU; `demo` takes
 minutes on a CPU.
 """
@@ -108,6 +121,7 @@ def get_config(variant: str = "facades") -> ConfigDict:
     config.evaluation.sampling = "paper"  # or "eval", "deterministic"
     config.evaluation.palette = None  # of label maps, for segmentation scores
     config.evaluation.labels_in = "b"  # the domain that shows them
+    config.evaluation.segmenter = "none"  # or "fcn8s": labels to photographs
 
     if variant in PUBLISHED:
         run = PUBLISHED[variant]
@@ -121,9 +135,9 @@ def get_config(variant: str = "facades") -> ConfigDict:
         config.system.constant_steps = run.epochs * steps
         config.system.decay_steps = run.decay * steps
         config.system.epoch_steps = steps
-        if variant == "cityscapes":  # labels to photographs: needs a segmenter
+        if variant == "cityscapes":  # B, whichever way it is translated
             config.evaluation.palette = "cityscapes"
-            config.evaluation.labels_in = "a"
+            config.evaluation.labels_in = "stored_b"
         elif variant == "colorization":  # pairs made of single pictures
             config.data.source = "tfds:imagenet2012"
             config.data.colorization = True

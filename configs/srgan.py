@@ -3,8 +3,8 @@
     jaxgan train --config=srgan:demo --workdir=runs/srgan_demo
     jaxgan train --config=srgan:srresnet_mse --workdir=runs/srresnet \
         --config.data.source=folder:/data/div2k
-    jaxgan import-weights --network=vgg19 --source=vgg19-dcbb9e9d.pth \
-        --output=vgg19.safetensors
+    jaxgan import-weights --network=vgg19 --source=VGG_ILSVRC_19_layers.caffemodel \
+        --convention=caffe --output=vgg19.safetensors
     jaxgan train --config=srgan:srgan_vgg54 --workdir=runs/srgan \
         --config.data.source=folder:/data/div2k \
         --config.pretrained.vgg19=vgg19.safetensors
@@ -12,7 +12,10 @@
 The published runs take 1.2 million steps, days on a GPU. The second command is the
 first stage of the last; `--config.system.pretrain_steps=0 --init_from=runs/srresnet`
 goes on from its result (without --init_from the generator would start afresh). The
-VGG's file is torchvision's, converted once. `demo` takes minutes on a CPU.
+VGG's file is Caffe's, as in the paper, converted once; Keras'
+vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 holds the same weights. Features under
+torchvision's vgg19-dcbb9e9d.pth are about 59 times smaller: with that file set
+--config.system.vgg_rescale=4.6. `demo` takes minutes on a CPU.
 """
 
 from ml_collections import ConfigDict

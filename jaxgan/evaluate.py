@@ -3,6 +3,7 @@
     jaxgan evaluate --workdir=runs/pix2pix
     jaxgan evaluate --workdir=runs/pix2pix --split=validation --num_examples=100
     jaxgan evaluate --workdir=runs/dcgan --features=inception --inception=FILE
+    jaxgan evaluate --workdir=runs/cityscapes --segmenter=fcn8s --fcn8s=FILE
     jaxgan evaluate --workdir=runs/srgan --source=zip:data/Set5.zip
     jaxgan evaluate --images_a=results --images_b=truth
 
@@ -11,7 +12,8 @@ a row to evaluation.jsonl in the run's directory. FID and KID compare the featur
 network whose weights you bring (`jaxgan import-weights --network=inception_fid`);
 generators that draw images get their Inception score (`is/...`) as well. Of
 super-resolution --lpips=alex adds LPIPS; its weights are --config.pretrained.alexnet
-and --config.pretrained.lpips_alex, or lie in $JAXGAN_WEIGHTS.
+and --config.pretrained.lpips_alex, or lie in $JAXGAN_WEIGHTS. Photographs made of label
+maps are read by a segmenter (`--network=fcn8s`).
 
 Values of the run's config can be overridden for this evaluation, such as its data:
 --config.data.source=folder:/data/horses. Further options are those of its section
@@ -43,6 +45,9 @@ _KEYS = {
     "reference": "evaluation.reference",
     "write_reference": "evaluation.write_reference",
     "lpips": "evaluation.lpips",
+    "segmenter": "evaluation.segmenter",
+    "fcn8s": "pretrained.fcn8s",
+    "label_maps": "evaluation.label_maps",
 }
 for _name, _help in {
     "workdir": "the run's directory",
@@ -53,6 +58,9 @@ for _name, _help in {
     "inception": "weights of Inception-v3: a .safetensors or .npz file, or `random`",
     "reference": "FID against the statistics in this .npz, not against images",
     "write_reference": "keep the statistics of the reference images in this .npz",
+    "fcn8s": "weights of FCN-8s: a .safetensors or .npz file, or `random`",
+    "label_maps": "hold the segmenter against these label-id PNGs, such as "
+    "folder:gtFine/val, and not against colours of label pictures",
     "output": "append the row to this file, not to evaluation.jsonl of the run",
 }.items():
     flags.DEFINE_string(_name, None, _help, flag_values=FLAGS)
@@ -60,6 +68,7 @@ for _name, _choices, _default, _help in (
     ("split", _SPLITS, "test", "what to judge on"),
     ("weights", ["ema", "raw"], "ema", "averaged parameters where there are any"),
     ("features", ["none", "inception"], None, "adds FID and KID of this network"),
+    ("segmenter", ["none", "fcn8s"], None, "adds the FCN score by this network"),
     ("fid_variant", ["clean", "torch", "tensorflow"], None, "preprocessing of FID"),
     ("lpips", ["none", "alex", "vgg", "squeeze"], None, "LPIPS of super-resolution"),
 ):
@@ -71,7 +80,8 @@ flags.DEFINE_integer("step", None, "of which checkpoint", flag_values=FLAGS)
 flags.DEFINE_bool(
     "allow_random_features",
     False,
-    "let --inception=random pass; figures are then called random_fid, random_kid",
+    "let --inception=random and --fcn8s=random pass; figures are then called "
+    "random_fid, random_kid, random_iou",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool("write", True, "append the row of figures", flag_values=FLAGS)
@@ -90,6 +100,11 @@ def main(argv: Sequence[str]) -> None:
         raise UserError(
             "--images_b goes with --images_a; a run is held against its own data, or "
             "against --source"
+        )
+    if FLAGS.images_a and FLAGS.segmenter not in (None, "none"):
+        raise UserError(
+            "--segmenter goes with --workdir: a folder of photographs alone has no "
+            "label maps to be held against"
         )
     given = {key: FLAGS[flag].value for flag, key in _KEYS.items()}
     if FLAGS.allow_random_features:
@@ -141,7 +156,7 @@ def _run(overrides: Sequence[str]) -> tuple[_Row, _Row]:
         "step": step,
         "split": FLAGS.split,
         "weights": FLAGS.weights,
-        **protocols.provenance(config),
+        **protocols.provenance(config, FLAGS.split),
     }
     return about, figures
 

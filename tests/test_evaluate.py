@@ -11,10 +11,13 @@ from PIL import Image
 
 from jaxgan import evaluate, train
 from jaxgan.core.errors import UserError
-from jaxgan.evaluation import feature_network, protocols
+from jaxgan.evaluation import feature_network, protocols, segmenter
 from jaxgan.evaluation.protocols.setting import STATIC_KEY
+from jaxgan.pretrained import LoadedWeights
 from tests.evaluation import stubs
 from tests.evaluation.stubs import noise
+
+CITYSCAPES = "--config.evaluation.palette=cityscapes"
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +179,13 @@ def test_metrics_check_10_random_features_only_with_leave(folders, tmp_path, cap
         (["--workdir=RUN", "--config.evaluation.mask=x"], "did you mean .*masks"),
         (["--workdir=RUN", "--source=folder:/no"], "no such folder"),
         (["--workdir=RUN", "--output=/no/such/file"], "cannot write .*--nowrite"),
+        (["--workdir=RUN", "--segmenter=fcn8s"], "evaluation.palette=cityscapes"),
+        (
+            ["--workdir=RUN", "--segmenter=fcn8s", CITYSCAPES],
+            "segmenter=fcn8s: gan does not translate label maps",
+        ),
+        (["--workdir=RUN", "--segmenter=fcn16"], "flag --segmenter=fcn16"),
+        (["--images_a=x", "--segmenter=fcn8s"], "--segmenter goes with --workdir"),
         (["--images_a=/no"], "/no: there is no such folder"),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
@@ -185,6 +195,68 @@ def test_mistakes_are_one_line(run, flags, message, monkeypatch):
     with pytest.raises(UserError, match=message) as raised:
         call(*(flag.replace("RUN", str(run)) for flag in flags))
     assert "\n" not in str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def translations(tmp_path_factory):
+    """A run from label pictures to photographs, and Cityscapes' label files."""
+    folder = tmp_path_factory.mktemp("cityscapes")
+    for part in ("pairs/A", "pairs/B", "gtFine"):
+        (folder / part).mkdir(parents=True)
+    for i, image in enumerate(noise(2, 10, 32, 32, 3)):
+        for part in "AB":
+            path = folder / "pairs" / part / f"ulm_{i}_leftImg8bit.png"
+            Image.fromarray(image).save(path)
+        labels = np.random.default_rng(i).integers(0, 34, (40, 80), np.uint8)
+        path = folder / "gtFine" / f"ulm_{i}_gtFine_labelIds.png"
+        Image.fromarray(labels).save(path)
+    train.main(
+        [
+            "jaxgan train",
+            "--config=pix2pix:tiny",
+            f"--workdir={folder}/run",
+            f"--config.data.source=folder:{folder}/pairs",
+            "--config.data.fields=None",
+            "--config.evaluation.labels_in=stored_b",
+            CITYSCAPES,
+            "--config.data.direction=BtoA",
+            "--config.training.num_steps=1",
+            "--config.training.sample_every=0",
+        ]
+    )
+    return folder
+
+
+def test_weights_of_a_segmenter_that_are_missing(translations, monkeypatch):
+    monkeypatch.delenv("JAXGAN_WEIGHTS", raising=False)
+    flags = (f"--workdir={translations}/run", "--segmenter=fcn8s")
+    with pytest.raises(UserError, match="the FCN score: FCN-8s .* not found: set pre"):
+        call(*flags)
+    with pytest.raises(UserError, match="no file /no.npz.*fcn-8s-cityscapes.caffemode"):
+        call(*flags, "--fcn8s=/no.npz")
+    with pytest.raises(UserError, match="fcn8s=random: .*--allow_random_features"):
+        call(*flags, "--fcn8s=random")
+
+
+def test_the_fcn_score_of_a_run_names_segmenter_and_truth(translations, monkeypatch):
+    weights = LoadedWeights({}, "fcn8s", "cityscapes", "random", "random")
+    own = segmenter.PretrainedSegmenter("fcn8s", weights, (1024, 2048))
+    monkeypatch.setattr(segmenter, "_load", lambda name, source: own)
+    monkeypatch.setattr(
+        segmenter, "_classes", lambda weights, images: images[..., 0].astype(np.int32)
+    )
+    flags = (
+        *(f"--workdir={translations}/run", "--segmenter=fcn8s", "--fcn8s=random"),
+        *("--allow_random_features", "--num_examples=1"),
+    )
+    maps = f"folder:{translations}/gtFine"
+    call(*flags, f"--label_maps={maps}", f"--output={translations}/rows.jsonl")
+    row = rows(translations / "rows.jsonl")[-1]
+    assert row["segmenter"] == "fcn8s" and row["segmenter/sha256"] == "random"
+    assert row["segmenter/truth"] == f"{maps}, at full size"
+    assert 0 <= row["random_iou"] < 0.5 and "iou" not in row
+    assert 1000 < row["random_num_pixels"] < 40 * 80
+    assert "random_iou/real_images" in row
 
 
 def test_lack_of_memory_names_what_helps(run, monkeypatch):

@@ -85,12 +85,11 @@ class FileSource:
             key: self._files.read(names[index]) for key, names in self._columns.items()
         }
 
-    def file_names(self) -> Sequence[str]:
-        return next(iter(self._columns.values()))
+    def file_names(self, index: int) -> tuple[str, ...]:
+        return tuple(column[index] for column in self._columns.values())
 
     def describe(self, index: int) -> str:
-        names = [column[index] for column in self._columns.values()]
-        return f"{self.name}/{' and '.join(names)}"
+        return f"{self.name}/{' and '.join(self.file_names(index))}"
 
 
 def examples(files: Files, split: str, pattern: str | None) -> tuple[Source, bool]:

@@ -193,7 +193,9 @@ def _divide(
     """
     if share == 0:
         return source, source
-    names, group = source.file_names(), np.arange(len(source))
+    names, group = None, np.arange(len(source))
+    if source.file_names(0):
+        names = [source.file_names(i)[0] for i in range(len(source))]
     if options.holdout_by:
         values = whole_field(source, options.holdout_by, "data.holdout_by")
         values, group = np.unique(values, return_inverse=True)

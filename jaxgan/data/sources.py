@@ -78,8 +78,8 @@ class Source(Protocol):
         """The image files of one example."""
         ...
 
-    def file_names(self) -> Sequence[str] | None:
-        """A file's name for each example, relative to the source; None: no files."""
+    def file_names(self, index: int) -> tuple[str, ...]:
+        """Of the image files of one example, relative to the source; () for arrays."""
         ...
 
     def describe(self, index: int) -> str:
@@ -138,8 +138,8 @@ class ArraySource:
     def encoded(self, index: int) -> dict[str, bytes]:
         return {}
 
-    def file_names(self) -> None:
-        return None
+    def file_names(self, index: int) -> tuple[str, ...]:
+        return ()
 
     def describe(self, index: int) -> str:
         return f"{self.name}, example {index}"
@@ -177,8 +177,8 @@ class RenderedSource:
     def encoded(self, index: int) -> dict[str, bytes]:
         return {}
 
-    def file_names(self) -> None:
-        return None
+    def file_names(self, index: int) -> tuple[str, ...]:
+        return ()
 
     def describe(self, index: int) -> str:
         return f"{self.name}, example {index}"
@@ -206,9 +206,8 @@ class Subset:
     def encoded(self, index: int) -> dict[str, bytes]:
         return self._source.encoded(int(self._rows[index]))
 
-    def file_names(self) -> Sequence[str] | None:
-        names = self._source.file_names()
-        return None if names is None else [names[int(row)] for row in self._rows]
+    def file_names(self, index: int) -> tuple[str, ...]:
+        return self._source.file_names(int(self._rows[index]))
 
     def describe(self, index: int) -> str:
         return self._source.describe(int(self._rows[index]))

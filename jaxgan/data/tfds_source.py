@@ -74,8 +74,8 @@ class TfdsSource:
         row = self._row(int(index))
         return {key: _get(row, key) for key in self._images}
 
-    def file_names(self) -> None:
-        return None
+    def file_names(self, index: int) -> tuple[str, ...]:
+        return ()
 
     def describe(self, index: int) -> str:
         return f"{self.name}, {self._split} example {index}"

@@ -12,6 +12,8 @@ from jaxgan.evaluation.fid import VARIANTS
 FEATURES = {"inception": "inception_fid"}  # a choice: the pretrained network's name
 LPIPS_TRUNKS = ("alex", "vgg", "squeeze")
 
+SEGMENTERS = {"fcn8s": (1024, 2048)}  # pretrained networks: the size they read
+
 MASKS = ("center", "pattern", "random", "half", "left", "grid")  # something is missing
 
 
@@ -49,7 +51,14 @@ class Options:
       palette: the classes' colours `((r, g, b), ...)` in pictures of label maps, or
         `cityscapes`, or `data` for maps that `data.palette_a` or `palette_b` colours.
       ignored_colours: colours of unlabelled regions.
-      labels_in: the domain that shows label maps, `a` or `b`.
+      labels_in: the domain that shows label maps: `a` or `b` of the batch, or
+        `stored_a` or `stored_b`, which follow `data.direction`.
+      segmenter: `fcn8s` reads photographs made of label maps, for the FCN score of
+        Cityscapes; its weights are `pretrained.fcn8s`.
+      label_maps: what the segmenter's classes are held against: `folder:` or `zip:` of
+        PNGs of class numbers at full size, named as the examples (of Cityscapes the
+        `labelIds` or `labelTrainIds`). None takes the field `segmentation_label` of the
+        data where it has one, and else reads the label pictures by their colours.
       crops: super-resolution of crops of `data.image_size` instead of whole images.
       masks: kinds of holes, a tuple or words with commas between; see `MASKS`.
     """
@@ -74,6 +83,8 @@ class Options:
     palette: str | Sequence[Sequence[int]] | None = None
     ignored_colours: Sequence[Sequence[int]] = ()
     labels_in: str = "b"
+    segmenter: str = "none"
+    label_maps: str | None = None
     crops: bool = False
     masks: Sequence[str] | str = ("center", "pattern", "random", "half")
 
@@ -82,7 +93,14 @@ class Options:
         one_of(self.lpips, ("none", *LPIPS_TRUNKS), "evaluation.lpips")
         if self.fid_variant is not None:
             one_of(self.fid_variant, VARIANTS, "evaluation.fid_variant")
-        one_of(self.labels_in, ("a", "b"), "evaluation.labels_in")
+        domains = ("a", "b", "stored_a", "stored_b")
+        one_of(self.labels_in, domains, "evaluation.labels_in")
+        one_of(self.segmenter, ("none", *SEGMENTERS), "evaluation.segmenter")
+        if self.segmenter != "none" and self.palette != "cityscapes":
+            raise UserError(
+                f"evaluation.segmenter={self.segmenter} knows the classes of "
+                "Cityscapes: set evaluation.palette=cityscapes"
+            )
         if isinstance(self.masks, str):  # from the command line
             object.__setattr__(self, "masks", tuple(self.masks.split(",")))
         for kind in self.masks:
@@ -103,6 +121,22 @@ class Options:
                 "reference statistics are those of a feature network: set "
                 "evaluation.features=inception"
             )
+
+    def label_domain(self, data: Mapping[str, Any], *, stored: bool = False) -> str:
+        """The domain that shows label maps.
+
+        Args:
+          data: the section `data`, whose `direction` may exchange the two.
+          stored: as the source has it, before that exchange.
+
+        Returns:
+          `a` or `b`.
+        """
+        domain = self.labels_in[-1]
+        is_swapped = data.get("direction") == "BtoA"
+        if is_swapped and self.labels_in.startswith("stored_") != stored:
+            return "ab".replace(domain, "")
+        return domain
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> Options:

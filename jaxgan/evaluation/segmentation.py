@@ -52,6 +52,11 @@ CITYSCAPES_PALETTE = np.array(
     np.uint8,
 )
 
+# The same classes as the numbers that Cityscapes' `labelIds` files store.
+CITYSCAPES_LABEL_IDS = (
+    *(7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33),
+)
+
 # Those of the regions that are not evaluated; poles in groups and license plates, not
 # evaluated either, cannot be told from poles and cars by their colour.
 CITYSCAPES_IGNORED = np.array(
@@ -69,6 +74,15 @@ CITYSCAPES_IGNORED = np.array(
     ],
     np.uint8,
 )
+
+
+def cityscapes_train_ids(
+    label_ids: UInt8[np.ndarray, "*n"],
+) -> UInt8[np.ndarray, "*n"]:
+    """Train ids 0..18 of Cityscapes' label ids; `IGNORED` for all other numbers."""
+    table = np.full(256, IGNORED, np.uint8)
+    table[list(CITYSCAPES_LABEL_IDS)] = np.arange(len(CITYSCAPES_LABEL_IDS))
+    return table[label_ids]
 
 
 def empty(num_classes: int) -> Int[np.ndarray, "k k+1"]:

@@ -5,6 +5,7 @@ Weights are files that users bring; see `registry` for what is accepted and
 """
 
 from jaxgan.pretrained.conventions import CONVENTIONS, normalize
+from jaxgan.pretrained.fcn import FCN8s
 from jaxgan.pretrained.features import Tap, extract
 from jaxgan.pretrained.inception import InceptionV3
 from jaxgan.pretrained.loading import (
@@ -20,6 +21,7 @@ from jaxgan.pretrained.vgg import VGG
 
 __all__ = [
     "CONVENTIONS",
+    "FCN8s",
     "InceptionV3",
     "LPIPS",
     "LPIPSWeights",

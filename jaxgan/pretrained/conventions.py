@@ -43,6 +43,8 @@ CONVENTIONS = MappingProxyType(
         "matconvnet": Convention(mean=(123.68, 116.779, 103.939)),
         # The trunk of the SSD authors, as torchvision hosts it.
         "caffe_rgb": Convention(mean=(0.48235 * 255, 0.45882 * 255, 0.40784 * 255)),
+        # The FCN-8s of pix2pix' authors: the mean of Cityscapes.
+        "cityscapes": Convention(mean=(73.45286, 83.21195, 72.78044), channels="bgr"),
         # TensorFlow's Inception takes [-1, 1] as it is.
         "inception": Convention(
             mean=(127.5, 127.5, 127.5), scale=(1 / 127.5, 1 / 127.5, 1 / 127.5)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from flax import linen as nn
 
 from jaxgan.core.errors import one_of
-from jaxgan.pretrained import alexnet, inception, lpips_heads, squeezenet, vgg
+from jaxgan.pretrained import alexnet, fcn, inception, lpips_heads, squeezenet, vgg
 from jaxgan.pretrained.convert import Naming
 
 
@@ -214,6 +214,18 @@ NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType(
             origin="torchvision (squeezenet1_1)",
             licence="code BSD-3-Clause (torchvision)",
             naming=Naming(torch=squeezenet.TORCH_MODULES, ignored=(r"classifier\..*",)),
+        ),
+        "fcn8s": NetworkSpec(
+            title="FCN-8s (Cityscapes)",
+            network=fcn.FCN8s(),
+            full=fcn.FCN8s(),
+            inputs=((1, 32, 32, 3),),
+            conventions=("cityscapes",),
+            files=(),  # published without a hash
+            accepted="fcn-8s-cityscapes.caffemodel",
+            origin="the pix2pix authors (phillipi/pix2pix, scripts/eval_cityscapes)",
+            licence="code BSD (pix2pix); Cityscapes is for non-commercial use",
+            naming=Naming(),
         ),
         "lpips_alex": _lpips(
             "alex",

@@ -15,7 +15,8 @@ discriminator is updated before the generator, both on one batch, and the genera
 judged by the updated discriminator (`update_order`); the generator's Adam starts afresh
 with the adversarial stage; one PReLU slope a layer. The VGG sees what its weights were
 trained on: the file says so, or else `weights_convention`; the paper's factor 1 / 12.75
-was chosen for Caffe's values of 0 to 255. It runs in `dtype`, so in bfloat16 on
+was chosen for Caffe's values of 0 to 255, and `init` warns where weights and factor
+disagree. It runs in `dtype`, so in bfloat16 on
 accelerators; its taps, and the losses on them, are float32. With `microbatches` the
 fake that the discriminator sees is normalised with the statistics of the whole batch.
 """
@@ -23,6 +24,7 @@ fake that the discriminator sees is normalised with the statistics of the whole 
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias, cast
@@ -50,6 +52,7 @@ INITS = {"he_normal": he_normal, "torch_default": torch_default}
 ACTIVATIONS = ("none", "tanh")
 CONVENTIONS = ("auto", *pretrained.NETWORKS["vgg19"].conventions)
 ORDERS = ("d_first", "g_first")
+MIDDLE_RESCALE = 0.6  # between 1 / 12.75 and 59 / 12.75, as factors go
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,12 +200,29 @@ class SRGAN:
         return ("conv" if self.tap_before_relu else "relu") + LAYERS[content]
 
     def init(self, key: Key, batch: Batch, frozen: core.Frozen) -> TrainState:
+        self._check_scale(frozen)
         return core.initialize(
             key,
             self.networks(),
             {"generator": (batch["lr"],), "discriminator": (batch["hr"],)},
             self.optimizers(),
             ema=("generator",) if self.ema_decay else (),
+        )
+
+    def _check_scale(self, frozen: core.Frozen) -> None:
+        """Warns of a content loss thousands of times smaller or greater than meant."""
+        weights = frozen.get("vgg19")
+        if weights is None or weights.is_random:
+            return
+        is_small = weights.convention == "torchvision"
+        if is_small != (self.vgg_rescale < MIDDLE_RESCALE):
+            return
+        logging.getLogger(__name__).warning(
+            "system.vgg_rescale = %.3g does not go with VGG weights of the convention "
+            "%s: features of values of 0 to 255 (Caffe, Keras) take 1/12.75 = 0.0784, "
+            "torchvision's, about 59 times smaller, take 4.6",
+            self.vgg_rescale,
+            weights.convention,
         )
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.special import logsumexp
+from skimage.color import lab2rgb, rgb2lab
 from skimage.metrics import structural_similarity
 
 from jaxgan import core
@@ -129,6 +130,23 @@ def test_colorization_is_judged_by_fid_as_it_is_seen(network):
     row = judge(system, given)
     assert "l1/copy_of_input" not in row and "fid/clean/copy_of_input" not in row
     assert np.isfinite(row["fid/clean"])
+
+
+def test_colorization_is_scored_in_rgb():
+    muted = A // 4 + 96  # so that every sum of lightness and colour can be shown
+    given = config("pix2pix", from_arrays(image=muted), "paired")
+    given["data"]["colorization"] = True
+    row = judge(stubs.translator(lambda image, key: image[..., [0, 0]] * 0), given)
+    lab = rgb2lab(muted)
+    for name, ab in {"": 0, "/mean_image": lab[..., 1:].mean(axis=0)}.items():
+        shown = lab.copy()
+        shown[..., 1:] = ab
+        error = np.floor(lab2rgb(shown) * 255 + 0.5) - muted
+        l1 = np.abs(error).mean() / 127.5
+        assert row[f"l1{name}"] == pytest.approx(l1, rel=1e-3)
+        squares = np.square(error).mean(axis=(1, 2, 3))
+        psnr = (10 * np.log10(255**2 / squares)).mean()
+        assert row[f"psnr{name}"] == pytest.approx(psnr, abs=0.02)
 
 
 # CycleGAN

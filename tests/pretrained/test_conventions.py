@@ -15,6 +15,7 @@ from jaxgan.pretrained import CONVENTIONS, normalize, probe_image
         ("caffe", (123.68, 116.779, 103.939)),
         ("matconvnet", (123.68, 116.779, 103.939)),
         ("caffe_rgb", (0.48235 * 255, 0.45882 * 255, 0.40784 * 255)),
+        ("cityscapes", (73.45286, 83.21195, 72.78044)),
         ("inception", (127.5, 127.5, 127.5)),
     ],
 )
@@ -36,6 +37,7 @@ def test_conventions_agree_with_their_formulas():
         "caffe": (255 * half)[..., ::-1] - (103.939, 116.779, 123.68),
         "matconvnet": 255 * half - (123.68, 116.779, 103.939),
         "caffe_rgb": 255 * (half - (0.48235, 0.45882, 0.40784)),
+        "cityscapes": (255 * half)[..., ::-1] - (72.78044, 83.21195, 73.45286),
         "inception": x,
     }
     assert expected.keys() == CONVENTIONS.keys()

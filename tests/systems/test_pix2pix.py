@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from jaxgan import core, ops
+from jaxgan.evaluation.options import Options
 from jaxgan.networks.patchgan import PatchDiscriminator, PixelDiscriminator
 from jaxgan.networks.resnet import ResNetGenerator
 from jaxgan.networks.unet import UNet
@@ -242,6 +243,19 @@ def test_published_jitter_and_mirroring():
     assert augmentation("facades") == augmentation("night2day") == (30, True)
     assert augmentation("edges2shoes") == (0, False)
     assert augmentation("colorization") == (0, True)
+
+
+@pytest.mark.parametrize(("direction", "domain"), [("BtoA", "a"), ("AtoB", "b")])
+def test_label_maps_of_cityscapes_are_where_the_direction_puts_them(direction, domain):
+    config = cases.config_module("pix2pix").get_config("cityscapes")
+    assert config.data.direction == "BtoA"
+    options = Options.of(config.evaluation.to_dict())
+    assert options.label_domain({"direction": direction}) == domain
+    assert options.label_domain({"direction": direction}, stored=True) == "b"
+    fixed = dataclasses.replace(options, labels_in="a")  # of the batch
+    assert fixed.label_domain({"direction": direction}) == "a"
+    stored = {"AtoB": "a", "BtoA": "b"}[direction]
+    assert fixed.label_domain({"direction": direction}, stored=True) == stored
 
 
 def test_colorizations_are_shown_in_colour():

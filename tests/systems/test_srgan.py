@@ -199,6 +199,31 @@ def test_total_variation_belongs_to_srresnet_vgg22_alone():
 
 
 @pytest.mark.parametrize(
+    ("convention", "rescale", "warns"),
+    [
+        ("caffe", 1 / 12.75, False),
+        ("caffe_rgb", 1 / 12.75, False),
+        ("torchvision", 1 / 12.75, True),
+        ("torchvision", 4.6, False),
+        ("torchvision", 1.0, False),
+        ("caffe", 4.6, True),
+    ],
+)
+def test_a_factor_for_weights_of_another_scale_is_warned_of(
+    convention, rescale, warns, caplog
+):
+    system = dataclasses.replace(TINY_VGG, vgg_rescale=rescale)
+    weights = pretrained.LoadedWeights({}, "vgg19", convention, "0" * 64, "file")
+    batch = cases.random_batch(system.stages[0], 2)
+    jax.eval_shape(lambda: system.init(KEY, batch, {"vgg19": weights}))
+    assert ("vgg_rescale" in caplog.text) == warns
+    caplog.clear()
+    weights = dataclasses.replace(weights, source="random")  # those of tests
+    jax.eval_shape(lambda: system.init(KEY, batch, {"vgg19": weights}))
+    assert "vgg_rescale" not in caplog.text
+
+
+@pytest.mark.parametrize(
     "convention", ["auto", "torchvision", "caffe", "caffe_rgb", "matconvnet"]
 )
 def test_the_vgg_s_input_is_what_its_file_or_the_config_says(convention):

@@ -13,10 +13,12 @@ from jaxgan.data import Task, make_task
 from jaxgan.data.opening import NothingHeldOut, open_high, open_images
 from jaxgan.data.options import Options as DataOptions
 from jaxgan.evaluation import feature_network, perceptual
+from jaxgan.evaluation import segmenter as segmenters
 from jaxgan.evaluation.options import Options
 from jaxgan.evaluation.protocols import (
     generation,
     inpainting,
+    label_maps,
     shapes,
     super_resolution,
     translation,
@@ -54,7 +56,8 @@ def evaluate(
         `jaxgan.evaluation.options.Options`.
       split: `test`, `validation` or `train`.
       segmenter: for translations into photographs: `segmenter(uint8 [b, h, w, 3])`
-        returns class numbers `[b, h, w]`. The FCN score is that of this network.
+        returns class numbers `[b, h, w]`. The FCN score is that of this network; None
+        takes the one that `evaluation.segmenter` names.
 
     Raises:
       UserError: if the system has no protocol, its data is missing, or so are the
@@ -78,7 +81,7 @@ def evaluate(
         split,
         options,
         feature_network.load(options, config.get("pretrained", {})),
-        segmenter,
+        segmenter or segmenters.load(options, config.get("pretrained", {})),
         perceptual.load(options, config.get("pretrained", {})),
     )
     return PROTOCOLS[config["name"]](setting)
@@ -102,20 +105,30 @@ def require(config: Mapping[str, Any], split: str | None = None) -> None:
     options = Options.of(config["evaluation"])
     feature_network.require(options, config.get("pretrained", {}))
     perceptual.require(options, config.get("pretrained", {}))
+    label_maps.require(name, options, config)
     if split is not None:
         _task(config, options, split, is_judged=True)
 
 
-def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row of figures names beside them: key, feature network, its weights."""
+def provenance(config: Mapping[str, Any], split: str = "test") -> dict[str, Any]:
+    """What a row of figures names beside them: its key, networks and their weights.
+
+    Args:
+      config: the run's resolved config.
+      split: what was judged on.
+    """
     options = Options.of(config["evaluation"])
     row: dict[str, Any] = {"seed": STATIC_KEY}
     if options.source:
         row["source"] = options.source
     network = feature_network.load(options, config.get("pretrained", {}))
     row |= feature_network.provenance(options, network)
-    distance = perceptual.load(options, config.get("pretrained", {}))
-    return row | perceptual.provenance(distance)
+    given = config.get("pretrained", {})
+    row |= perceptual.provenance(perceptual.load(options, given))
+    if options.segmenter != "none":
+        task = _task(config, options, split, is_judged=True)
+        row |= label_maps.provenance(options, given, config["data"], task)
+    return row
 
 
 def _task(

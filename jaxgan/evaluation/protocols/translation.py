@@ -19,7 +19,8 @@ def paired(setting: Setting) -> dict[str, float]:
 
     Sampling is the paper's (`evaluation.sampling`): dropout on, each image's own
     statistics. Beside it, what needs no training: the mean training image, and the
-    input itself where it has as many channels.
+    input itself where it has as many channels. Colour without lightness is judged as it
+    is seen: in RGB, with the lightness of the input.
 
     Returns:
       `l1` (in [-1, 1]), `psnr` (dB, 8-bit), `ssim`, and `l1/<baseline>`,
@@ -40,13 +41,14 @@ def paired(setting: Setting) -> dict[str, float]:
         }
         if condition.shape == truth.shape:
             shown["/copy_of_input"] = condition
-        for name, image in shown.items():
-            acc = per_image.update(acc, compare(image, truth, name), weight)
+        seen = {n: picture(image, condition) for n, image in shown.items()}
+        reference = picture(truth, condition)
+        for name, image in seen.items():
+            acc = per_image.update(acc, compare(image, reference, name), weight)
         judged = [n for n in shown if n != "/mean_image"]  # it has no covariance
-        pictures = {n: picture(shown[n], condition) for n in judged}
-        pictures["reference"] = picture(truth, condition)
-        sets = image_sets.update(sets, pictures, weight)
-        maps = label_maps.update(maps, shown, condition, truth, weight)
+        gathered = {n: seen[n] for n in judged} | {"reference": reference}
+        sets = image_sets.update(sets, gathered, weight)
+        maps = label_maps.update(maps, shown, condition, truth, weight, index)
     return {
         **figures(acc),
         **setting.distances(sets, {"reference": judged}),
@@ -97,7 +99,9 @@ def unpaired(setting: Setting) -> dict[str, float]:
                 values |= compare(fake, truth, name)
                 values |= compare(real, truth, f"{name}/copy_of_input")
                 shown = {"": fake, "/copy_of_input": real}
-                maps[name] = label_maps.update(maps[name], shown, real, truth, weight)
+                maps[name] = label_maps.update(
+                    maps[name], shown, real, truth, weight, index
+                )
             acc = per_image.update(acc, values, weight)
     # The inputs of one direction are the real images that the other is held against.
     real = {"a": "/a_to_b/copy_of_input", "b": "/b_to_a/copy_of_input"}

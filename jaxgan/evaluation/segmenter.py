@@ -1,0 +1,104 @@
+"""The network that reads photographs for the FCN score, and where its weights lie."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, UInt8
+
+from jaxgan.core.errors import UserError
+from jaxgan.evaluation.options import SEGMENTERS, Options
+from jaxgan.pretrained import FCN8s, LoadedWeights, extract, loading
+
+_NETWORK = FCN8s(precision=jax.lax.Precision.HIGHEST)
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainedSegmenter:
+    """A pretrained network as a function of pictures.
+
+    Attributes:
+      name: as `evaluation.segmenter` names it.
+      weights: its weights.
+      size: height and width of the pictures that it was trained on.
+    """
+
+    name: str
+    weights: LoadedWeights
+    size: tuple[int, int]
+
+    @property
+    def prefix(self) -> str:
+        """What the names of all its figures begin with."""
+        return "random_" if self.weights.is_random else ""
+
+    def __call__(
+        self, images: UInt8[np.ndarray, "b h w 3"]
+    ) -> Int[np.ndarray, "b h w"]:
+        """The class with the greatest score, one picture after the other: at 1024x2048
+        a single one fills gigabytes."""
+        found = [_classes(self.weights, image[None]) for image in images]
+        return np.concatenate([np.asarray(x) for x in found])
+
+
+def load(options: Options, pretrained: Mapping[str, Any]) -> PretrainedSegmenter | None:
+    """The network that `evaluation.segmenter` names; None for `none`.
+
+    Args:
+      options: the section `evaluation`.
+      pretrained: the section `pretrained`: `{name: file or "random"}`.
+
+    Raises:
+      UserError: if the weights are missing, damaged, or random without leave.
+    """
+    name = options.segmenter
+    if name == "none":
+        return None
+    source = pretrained.get(name)
+    _refuse_random(options, name, source)
+    return _load(name, source)
+
+
+def require(options: Options, pretrained: Mapping[str, Any]) -> None:
+    """Makes sure that `load` will find what it needs, without loading it.
+
+    Raises:
+      UserError: as `load`.
+    """
+    name = options.segmenter
+    if name == "none":
+        return
+    source = pretrained.get(name)
+    _refuse_random(options, name, source)
+    try:
+        loading.require(name, source, network=_NETWORK)
+    except UserError as error:
+        raise UserError(f"the FCN score: {error}") from error
+
+
+def _refuse_random(options: Options, name: str, source: Any) -> None:
+    if source == loading.RANDOM and not options.allow_random_features:
+        raise UserError(
+            f"pretrained.{name}=random: scores of a random segmenter compare with no "
+            "published figure; pass --allow_random_features to have them as random_iou"
+        )
+
+
+@functools.lru_cache(maxsize=1)  # a run evaluates again and again
+def _load(name: str, source: Any) -> PretrainedSegmenter:
+    weights = loading.load_weights(name, source, network=_NETWORK)
+    return PretrainedSegmenter(name, weights, SEGMENTERS[name])
+
+
+@jax.jit
+def _classes(
+    weights: LoadedWeights, images: UInt8[Array | np.ndarray, "b h w 3"]
+) -> Int[Array, "b h w"]:
+    scores = extract(_NETWORK, weights, jnp.asarray(images))["scores"]
+    return jnp.argmax(scores, axis=-1).astype(jnp.int32)
