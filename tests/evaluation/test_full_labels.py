@@ -107,6 +107,9 @@ class Files:
             Image.fromarray(image).save(files[name], "png")
         return {name: file.getvalue() for name, file in files.items()}
 
+    def file_names(self, index):
+        return ()
+
     def describe(self, index):
         return f"{self.name}, example {index}"
 
@@ -175,9 +178,9 @@ def test_label_files_are_those_of_the_examples_of_a_subset(folders):
     options["data"]["holdout"] = 0.6
     task = protocols.make_task(options["data"], split="validation", seed=0)
     source = task.streams["examples"].source
-    kept = [0, 2]  # so that numbers of examples are not places among the files
-    assert task.num_examples == 2
-    assert all(SCENES[k] in source.describe(i) for i, k in enumerate(kept))
+    shown = [source.describe(i) for i in range(task.num_examples)]
+    kept = [next(k for k in range(COUNT) if SCENES[k] in each) for each in shown]
+    assert kept != [*range(len(kept))]  # numbers are not places among the files
     system = stubs.translator(lambda image, key: -image)
     row = judge(system, options, segmenter=reader, split="validation")
     labels = cityscapes_train_ids(LABEL_IDS[kept])
