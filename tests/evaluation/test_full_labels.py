@@ -175,7 +175,7 @@ def test_label_files_are_found_by_the_name_of_the_scene(folders):
 
 def test_label_files_are_those_of_the_examples_of_a_subset(folders):
     options = of_folders(folders)
-    options["data"]["holdout"] = 0.6
+    options["data"]["holdout"] = 0.34
     task = protocols.make_task(options["data"], split="validation", seed=0)
     source = task.streams["examples"].source
     shown = [source.describe(i) for i in range(task.num_examples)]
