@@ -81,6 +81,7 @@ def test_check_03_distance_of_a_set_to_itself_is_zero():
 
 
 @pytest.mark.slow
+@pytest.mark.picked
 def test_check_11_the_step_at_2048_dimensions_with_fewer_images():
     """The value only: the time is for a benchmark to tell."""
     features = sample(300, 2048)

@@ -585,6 +585,7 @@ def test_labels_decide_what_the_conditional_network_draws_and_judges(statistics)
 
 
 @pytest.mark.slow
+@pytest.mark.picked
 def test_check_11_learns_colours_without_collapse():
     task = make_task(
         {

@@ -325,6 +325,7 @@ def test_check_09_finds_a_planted_code():
 
 
 @pytest.mark.slow
+@pytest.mark.picked
 def test_check_10_completes_discs_better_than_chance():
     def discs(seed, count):
         random = np.random.RandomState(seed)
