@@ -2,11 +2,13 @@
 
     python -m benchmarks.real_data --data=/data --runs=runs/real pix2pix_facades
     python -m benchmarks.real_data --data=/data --runs=runs/full --full gan3d_chairs
+    python -m benchmarks.real_data --data=/data --runs=runs/l1 pix2pix_facades \
+        --config.system.lambda_gan=0.0
 
 Each run is an ordinary `jaxgan train` with the flags below, then `jaxgan evaluate` on
-examples that training never saw; both commands are printed. Without a name, all runs,
-in an order in which those that start from another come after it. What they gave is in
-`results/real_data.md`.
+examples that training never saw; both commands are printed. Further flags of training
+may follow, for an experiment. Without a name, all runs, in an order in which those that
+start from another come after it. What they gave is in `results/real_data.md`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import pathlib
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 Flags = dict[str, object]
 _CYCLEGAN_64: Flags = {
@@ -250,17 +253,25 @@ def main() -> None:
     parser.add_argument("--data", default="data", help="the folder of the data sets")
     parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs/real"))
     parser.add_argument("--full", action="store_true", help="the published networks")
-    arguments = parser.parse_args()
+    arguments, more = parser.parse_known_args()
+    if others := [flag for flag in more if not flag.startswith("--config.")]:
+        parser.error(f"unknown flag {others[0]}")
     if unknown := set(arguments.names) - set(RUNS):
         parser.error(f"unknown run {unknown.pop()!r}; there are: {', '.join(RUNS)}")
     changes = FULL if arguments.full else dict.fromkeys(RUNS, {})
     for name in arguments.names or changes:
         if name not in changes:
             parser.error(f"{name} has no full size; there are: {', '.join(FULL)}")
-        train(name, arguments.data, arguments.runs, changes[name])
+        train(name, arguments.data, arguments.runs, changes[name], more)
 
 
-def train(name: str, data: str, runs: pathlib.Path, changes: Flags) -> None:
+def train(
+    name: str,
+    data: str,
+    runs: pathlib.Path,
+    changes: Flags,
+    more: Sequence[str] = (),
+) -> None:
     """One run and its evaluations, each a process of its own.
 
     Args:
@@ -268,12 +279,13 @@ def train(name: str, data: str, runs: pathlib.Path, changes: Flags) -> None:
       data: the folder of the data sets.
       runs: the folder of the runs.
       changes: flags of training that replace those of `RUNS`.
+      more: further ones, as on the command line.
 
     Raises:
       CalledProcessError: if one of them fails.
     """
     config, start, flags, evaluations = RUNS[name]
-    given = _flags({**flags, **changes}, data)
+    given = [*_flags({**flags, **changes}, data), *more]
     if start:
         given.append(f"--init_from={runs / start}")
     workdir = f"--workdir={runs / name}"
