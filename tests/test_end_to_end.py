@@ -104,6 +104,8 @@ CASES = {
         ("--init_from=DCGAN", "--config.evaluation.masks=('center',)", NO_GRID),
     ),
 }
+QUICK = ("pix2pix", "gan3d")
+LONG = (pytest.mark.slow, pytest.mark.picked)  # the others, in .ci/run
 
 
 def jaxgan(*arguments) -> None:
@@ -162,7 +164,9 @@ def test_all_systems_are_here():
     assert {*CASES, "gan"} == set(systems.SYSTEMS)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [*QUICK, *(pytest.param(n, marks=LONG) for n in CASES if n not in QUICK)]
+)
 def test_a_system_from_training_to_export(name, request, photo, tmp_path, capsys):
     case, workdir, out = CASES[name], tmp_path / "run", tmp_path / "out"
     starts_from_dcgan = "--init_from=DCGAN" in case.train

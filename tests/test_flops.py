@@ -39,6 +39,8 @@ def test_every_stage_of_every_system_is_counted():
     assert set(MINIMUM) == stages
 
 
+@pytest.mark.slow
+@pytest.mark.picked
 @pytest.mark.parametrize("case", CASES)
 def test_the_step_executes_the_minimum_of_flops(case):
     name, changes = CASES[case]

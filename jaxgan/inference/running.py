@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Shaped
 
 from jaxgan import core, ops
 from jaxgan.core.types import Key
@@ -80,7 +81,7 @@ class Runner:
         frozen: core.Frozen,
         scalars: Mapping[str, Any],
         arrays: Mapping[str, jax.Array],
-        keys: jax.Array,
+        keys: Shaped[Array, "b ..."],
     ) -> dict[str, jax.Array]:
         """Every example by itself: its noise does not depend on its place in a batch.
         The compiler makes one batched program of it."""
@@ -98,7 +99,7 @@ class Runner:
         frozen: core.Frozen,
         scalars: Mapping[str, Any],
         arrays: Mapping[str, jax.Array],
-        keys: jax.Array,
+        keys: Shaped[Array, "b ..."],
     ) -> dict[str, jax.Array]:
         """Examples that share statistics."""
         return self._run(variables, frozen, scalars, arrays, keys[0])
@@ -135,7 +136,9 @@ def _is_picture(declared: Any, channels: int) -> bool:
     return isinstance(declared, core.Image) and declared.channels == channels
 
 
-def _to_network(x: jax.Array, declared: Any, lab: bool) -> jax.Array:
+def _to_network(
+    x: Shaped[Array, "*n"], declared: Any, lab: bool
+) -> Shaped[Array, " ..."]:
     """Pictures uint8 to [-1, 1], or to the planes of Lab."""
     item = item_of(declared)
     if not isinstance(item, core.Image):
@@ -147,7 +150,9 @@ def _to_network(x: jax.Array, declared: Any, lab: bool) -> jax.Array:
     return image
 
 
-def _to_picture(x: jax.Array, declared: Any, lightness: jax.Array | None) -> jax.Array:
+def _to_picture(
+    x: Shaped[Array, "*n c"], declared: Any, lightness: Float[Array, "*m 1"] | None
+) -> Shaped[Array, "*n _"]:
     """Pictures to uint8, ab planes with the lightness that they belong to."""
     item = item_of(declared)
     if not isinstance(item, core.Image):

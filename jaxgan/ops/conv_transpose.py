@@ -107,7 +107,7 @@ def _per_axis(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ..
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _conv_transpose(
     x: Any, kernel: Any, strides: tuple[int, ...], pads: Pairs, size: tuple[Any, ...]
-) -> jax.Array:
+) -> Float[Array, "b *size o"]:
     # The point does not matter to a linear function, and its value is not computed.
     zeros = jnp.zeros((x.shape[0], *size, kernel.shape[-2]), x.dtype)
     _, transpose = jax.vjp(lambda y: strided_conv(y, kernel, strides, pads), zeros)

@@ -139,7 +139,7 @@ def _out_side(n: int, k: int, stride: int, pads: tuple[int, int]) -> int:
 
 def _by_slices(
     x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs
-) -> jax.Array:
+) -> Float[Array, "b *size o"]:
     depth, *window, _, features = kernel.shape
     x = jnp.pad(x, ((0, 0), padding[0], *[(0, 0)] * 3))
     out = (x.shape[1] - depth) // strides[0] + 1
@@ -156,7 +156,7 @@ def _by_slices(
 
 def _by_phases(
     x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs
-) -> jax.Array:
+) -> Float[Array, "b *size o"]:
     axes = [
         _phases(n, k, s, low, high)
         for n, k, s, (low, high) in zip(

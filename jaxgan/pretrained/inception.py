@@ -155,7 +155,7 @@ class Mixed(nn.Module):
         pooled = conv(192, name="branch_pool")(self._same_pool(x))
         return [one, three_a, three_b, double_a, double_b, pooled]
 
-    def _same_pool(self, x: jax.Array) -> jax.Array:
+    def _same_pool(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         padding: Any = ((1, 1), (1, 1))  # Flax's annotation knows strings only
         if self.pool == "max":
             return nn.max_pool(x, (3, 3), (1, 1), padding)

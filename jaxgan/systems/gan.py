@@ -174,13 +174,13 @@ class GAN:
         }
 
     def optimizers(self) -> dict[str, Player]:
-        def rate(count: Any) -> jax.Array:
+        def rate(count: Any) -> Scalar:
             # In float32 the power of a number so near 1 would lose the decay.
             decay = jnp.exp(-count * math.log(self.learning_rate_decay))
             decayed = self.learning_rate * decay
             return jnp.maximum(decayed, self.minimum_learning_rate)
 
-        def momentum(count: Any) -> jax.Array:
+        def momentum(count: Any) -> Scalar:
             epoch = count // self.epoch_steps
             share = jnp.minimum(epoch / max(self.momentum_epochs - 1, 1), 1.0)
             return self.momentum + share * (self.final_momentum - self.momentum)

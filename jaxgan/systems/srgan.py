@@ -16,9 +16,9 @@ judged by the updated discriminator (`update_order`); the generator's Adam start
 with the adversarial stage; one PReLU slope a layer. The VGG sees what its weights were
 trained on: the file says so, or else `weights_convention`; the paper's factor 1 / 12.75
 was chosen for Caffe's values of 0 to 255, and `init` warns where weights and factor
-disagree. It runs in `dtype`, so in bfloat16 on
-accelerators; its taps, and the losses on them, are float32. With `microbatches` the
-fake that the discriminator sees is normalised with the statistics of the whole batch.
+disagree. It runs in `dtype`, so in bfloat16 on accelerators; its taps, and the losses
+on them, are float32. With `microbatches` the fake that the discriminator sees is
+normalised with the statistics of the whole batch.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class SRGAN:
     def _check_scale(self, frozen: core.Frozen) -> None:
         """Warns of a content loss thousands of times smaller or greater than meant."""
         weights = frozen.get("vgg19")
-        if weights is None or weights.is_random:
+        if not isinstance(weights, pretrained.LoadedWeights) or weights.is_random:
             return
         is_small = weights.convention == "torchvision"
         if is_small != (self.vgg_rescale < MIDDLE_RESCALE):

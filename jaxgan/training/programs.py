@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Array, Int
 
 from jaxgan.core.state import TrainState, fold_name
 from jaxgan.core.system import Frozen, Stage, System
@@ -118,7 +119,7 @@ class Programs:
 
     def update(
         self, leg: Leg, task: Any, state: TrainState, raw: Any
-    ) -> tuple[Callable[..., Any], jax.Array]:
+    ) -> tuple[Callable[..., Any], Int[Array, " 2"]]:
         """The stage's step, compiled for this mesh, with the state donated.
 
         Returns:
@@ -130,8 +131,8 @@ class Programs:
         step = sharding.gathered(leg.stage.step, self._mesh)
 
         def update(
-            state: TrainState, health: jax.Array, frozen: Frozen, raw: Any
-        ) -> tuple[TrainState, jax.Array, Mapping[str, Any]]:
+            state: TrainState, health: Int[Array, " 2"], frozen: Frozen, raw: Any
+        ) -> tuple[TrainState, Int[Array, " 2"], Mapping[str, Any]]:
             data_key, step_key, _ = step_keys(self._seed, state.step)
             batch = task.preprocess(raw, data_key)
             new, metrics = step(state, frozen, batch, step_key)

@@ -1,4 +1,4 @@
-"""Holds our networks against the recorded numbers of the official ones (NumPy only).
+"""Holds our networks against the recorded numbers of the official ones.
 
 A record names tensors as the official code does and keeps them in its layout
 (channels first). The two sides meet through a table that the test of a system writes
@@ -15,10 +15,11 @@ README.md in this folder says how the numbers were made and what they mean.
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxgan.pretrained.probe import probe_image, probe_tensor
@@ -41,6 +42,12 @@ def probe_voxels(b: int, resolution: int) -> np.ndarray:
     last axis, is positive."""
     picture = probe_image(b, resolution, resolution, resolution)
     return (picture > 0).astype(np.float32)[..., None]
+
+
+def blank(init: Callable[..., Any], *arguments: Any) -> Any:
+    """What `init` returns, with zeros for all numbers: nothing is compiled for it."""
+    shapes = jax.eval_shape(init, *arguments)
+    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
 
 
 def check(entry: Mapping[str, Any], array: Any, rtol: float = RTOL) -> None:

@@ -50,7 +50,7 @@ def ran():
         image = jnp.asarray(probe_image(6, 8, 8, 1), jnp.float64)
         z = jnp.asarray(compare.probe_latent(6, 10, -ROOT_3, ROOT_3), jnp.float64)
         patch.setattr(core, "draw_latent", lambda *_: z)
-        state = jax.jit(SYSTEM.init)(jax.random.key(0), {"image": image}, {})
+        state = compare.blank(SYSTEM.init, jax.random.key(0), {"image": image}, {})
         params = official_params(RECORD, state.params)
         wide = lambda x: x.astype(np.float64) if x.dtype == np.float32 else x  # noqa: E731
         opt_state = jax.tree.map(wide, state.opt_state)

@@ -45,7 +45,7 @@ def stepped():
         z = jnp.asarray(compare.probe_latent(8, 16, 0.0, 1.0), jnp.float64)
         draws = iter((z[:4], z[4:]))
         patch.setattr(core, "draw_latent", lambda *_: next(draws))
-        init = jax.jit(SYSTEM.init)(jax.random.key(0), {"voxels": voxels}, {})
+        init = compare.blank(SYSTEM.init, jax.random.key(0), {"voxels": voxels}, {})
         params = {
             n: compare.official_tree(RECORD, of(NAMES[n], False), init.params[n])
             for n in NAMES

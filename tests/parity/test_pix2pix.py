@@ -70,20 +70,19 @@ def stepped():
     with jax.enable_x64(True):
         image = jnp.asarray(probe_image(4, 128, 128, 3), jnp.float64)
         batch = {"a": image[:2], "b": image[2:]}
-        state = jax.eval_shape(SYSTEM.init, jax.random.key(0), batch, {})
+        init = compare.blank(SYSTEM.init, jax.random.key(0), batch, {})
         params = {
-            n: compare.official_tree(RECORD, of(NAMES[n], False), state.params[n])
+            n: compare.official_tree(RECORD, of(NAMES[n], False), init.params[n])
             for n in NAMES
         }
         stats = {
             n: {
                 "batch_stats": compare.official_tree(
-                    RECORD, of(NAMES[n], True), state.stats[n]["batch_stats"]
+                    RECORD, of(NAMES[n], True), init.stats[n]["batch_stats"]
                 )
             }
             for n in NAMES
         }
-        init = jax.jit(SYSTEM.init)(jax.random.key(0), batch, {})
         to64 = lambda x: x.astype(np.float64) if x.dtype == np.float32 else x  # noqa: E731
         opt_state = jax.tree.map(to64, init.opt_state)
         state = init.replace(params=params, stats=stats, opt_state=opt_state)

@@ -119,7 +119,7 @@ def stepped() -> Stepped:
         hr = jnp.asarray(probe_image(2, 32, 32, 3), jnp.float64)
         batch, key = {"lr": lr, "hr": hr}, jax.random.key(0)
         frozen = {"vgg19": vgg_weights()}
-        state = jax.jit(SYSTEM.init)(key, batch, frozen)
+        state = compare.blank(SYSTEM.init, key, batch, frozen)
         variables = {
             n: official(RECORD, NAMES[n], {"params": state.params[n], **state.stats[n]})
             for n in NAMES

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxgan.core import draw_latent
+from jaxgan.core.types import HoleMask, Image
 from jaxgan.evaluation import image_sets, per_image, psnr
 from jaxgan.evaluation.protocols.setting import Setting, mean_image
 from jaxgan.evaluation.protocols.translation import figures
@@ -105,7 +106,7 @@ def _system(setting: Setting) -> Any:
     return setting.system
 
 
-def _holes(setting: Setting, kind: str) -> Callable[[Any, Any], jax.Array]:
+def _holes(setting: Setting, kind: str) -> Callable[[Any, Any], HoleMask]:
     """`holes(index, images) -> [b, h, w, 1]`; an example's hole is its own."""
     key = jax.random.fold_in(setting.key, _HOLES)
 
@@ -117,7 +118,7 @@ def _holes(setting: Setting, kind: str) -> Callable[[Any, Any], jax.Array]:
     return lambda index, images: many(index, *images.shape[1:3])
 
 
-def _sampler(setting: Setting) -> Callable[[Any], jax.Array]:
+def _sampler(setting: Setting) -> Callable[[Any], Image]:
     """`sample(index) -> [b, h, w, c]`: what the generator draws by itself."""
     system = _system(setting)
     key = jax.random.fold_in(setting.key, _LATENTS)

@@ -22,10 +22,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from absl import logging
-from jaxtyping import Int, UInt8
+from jaxtyping import Array, Int, UInt8
 
 from jaxgan.core.errors import UserError
 from jaxgan.data import Task
@@ -69,11 +68,11 @@ class LabelMaps:
         own = self.segmenter
         return own if isinstance(own, PretrainedSegmenter) else None
 
-    def truth(self, pictures: Any) -> jax.Array:
+    def truth(self, pictures: Any) -> Int[Array, "b h w"]:
         """Class numbers of true label maps; 255 where they are unlabelled."""
         return segmentation.nearest_palette(pictures, self.palette, self.ignored)
 
-    def read(self, pictures: Any) -> jax.Array:
+    def read(self, pictures: Any) -> Int[Array, "b h w"]:
         """Class numbers of results, which have a class everywhere."""
         return segmentation.nearest_palette(pictures, self.palette)
 

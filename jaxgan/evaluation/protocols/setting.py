@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Shaped
 
 from jaxgan.core import Choice, Float, Int, Labels, Latent, Mode, System, draw_latent
 from jaxgan.core.errors import UserError
+from jaxgan.core.types import Key
 from jaxgan.data import Task
 from jaxgan.data.permutation import spread
 from jaxgan.evaluation import fid, image_sets
@@ -75,7 +77,7 @@ class Setting:
         return self.options.batch_size
 
     @functools.cached_property
-    def key(self) -> jax.Array:
+    def key(self) -> Key:
         return jax.random.key(STATIC_KEY)
 
     def count(self, task: Task, limit: int | None = None) -> int:
@@ -120,7 +122,7 @@ class Setting:
             @jax.jit
             @jax.vmap
             def prepare(
-                raw: Mapping[str, jax.Array], index: jax.Array
+                raw: Mapping[str, jax.Array], index: Shaped[Array, ""]
             ) -> dict[str, jax.Array]:
                 one = jax.tree.map(lambda x: x[None], raw)
                 batch = task.preprocess(one, jax.random.fold_in(key, index))
@@ -242,7 +244,7 @@ def _compiled(
         variables: Mapping[str, Any],
         frozen: Mapping[str, Any],
         arrays: Mapping[str, jax.Array],
-        key: jax.Array,
+        key: Key,
     ) -> dict[str, Any]:
         made = declared.fn(variables, frozen, {**dict(static), **arrays}, key)
         return made if outputs is None else {name: made[name] for name in outputs}
@@ -252,8 +254,8 @@ def _compiled(
         variables: Mapping[str, Any],
         frozen: Mapping[str, Any],
         arrays: Mapping[str, jax.Array],
-        key: jax.Array,
-        index: jax.Array,
+        key: Key,
+        index: Shaped[Array, " b"],
     ) -> dict[str, Any]:
         return chosen(variables, frozen, arrays, jax.random.fold_in(key, index[0]))
 
@@ -262,8 +264,8 @@ def _compiled(
         variables: Mapping[str, Any],
         frozen: Mapping[str, Any],
         arrays: Mapping[str, jax.Array],
-        key: jax.Array,
-        index: jax.Array,
+        key: Key,
+        index: Shaped[Array, " b"],
     ) -> dict[str, Any]:
         def one(arrays: Mapping[str, jax.Array], index: jax.Array) -> dict[str, Any]:
             alone = jax.tree.map(lambda x: x[None], arrays)
@@ -276,14 +278,18 @@ def _compiled(
     return apart if declared.per_example else together
 
 
-def _draw_inputs(mode: Mode, key: jax.Array, index: np.ndarray) -> dict[str, Any]:
+def _draw_inputs(
+    mode: Mode, key: Key, index: Shaped[np.ndarray, " b"]
+) -> dict[str, Any]:
     """Random latents and labels for a mode's inputs, by example."""
     inputs: dict[str, Any] = {}
     for i, (name, spec) in enumerate(mode.inputs.items()):
         if isinstance(spec, Latent):
             own = jax.random.fold_in(key, i)
 
-            def latent(n: Any, own: jax.Array = own, spec: Latent = spec) -> jax.Array:
+            def latent(
+                n: Any, own: Key = own, spec: Latent = spec
+            ) -> Shaped[Array, " z"]:
                 return draw_latent(spec.prior, jax.random.fold_in(own, n), (spec.size,))
 
             inputs[name] = jax.vmap(latent)(index)
@@ -331,7 +337,9 @@ def labels_of(task: Task, count: int) -> np.ndarray | None:
     return np.asarray(values)[examples[task.usable(examples)]]
 
 
-def mean_image(setting: Setting, field: str, limit: int = 1000) -> jax.Array:
+def mean_image(
+    setting: Setting, field: str, limit: int = 1000
+) -> Shaped[Array, "1 ..."]:
     """The mean training image `[1, h, w, c]`: what predicts without looking."""
     task = setting.data("train")
     total, seen = 0.0, 0.0

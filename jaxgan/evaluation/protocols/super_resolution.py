@@ -21,8 +21,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from jaxgan.core.errors import UserError
+from jaxgan.core.types import Image, Rgb
 from jaxgan.data import Task
 from jaxgan.data.permutation import spread
 from jaxgan.data.pictures import Unusable, convert, decode, trim_low
@@ -81,18 +83,18 @@ def super_resolution(setting: Setting) -> dict[str, float]:
     }
 
 
-def enlarge_bicubic(lr: jax.Array, scale: int) -> jax.Array:
+def enlarge_bicubic(lr: Image, scale: int) -> Float[Array, "b _ _ c"]:
     """`[b, h, w, c]` in [0, 1] to `[b, scale h, scale w, c]` in [-1, 1]."""
     height, width = lr.shape[1] * scale, lr.shape[2] * scale
     return jnp.clip(2.0 * bicubic_resize(lr, height, width) - 1.0, -1.0, 1.0)
 
 
-def enlarge_nearest(lr: jax.Array, scale: int) -> jax.Array:
+def enlarge_nearest(lr: Image, scale: int) -> Float[Array, "b _ _ c"]:
     """Repeats every pixel; ranges as `enlarge_bicubic`."""
     return 2.0 * jnp.repeat(jnp.repeat(lr, scale, axis=1), scale, axis=2) - 1.0
 
 
-def _grey(image: jax.Array) -> jax.Array:
+def _grey(image: Rgb) -> Float[Array, "b h w 1"]:
     """Luma of the full range, `[b, h, w, 1]` in [-1, 1]: black is -1, white 1."""
     return (luma_bt601(0.5 * (image + 1.0)) - 16.0) / 109.5 - 1.0
 

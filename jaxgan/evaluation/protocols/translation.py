@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from jaxgan.evaluation import image_sets, per_image, pixel, psnr, ssim
 from jaxgan.evaluation.protocols import label_maps
@@ -122,8 +122,8 @@ def unpaired(setting: Setting) -> dict[str, float]:
 
 
 def compare(
-    images: jax.Array, truth: jax.Array, name: str
-) -> dict[str, np.ndarray | jax.Array]:
+    images: Float[Array, "_ h w c"], truth: Float[Array, "b h w c"], name: str
+) -> dict[str, Float[Array | np.ndarray, " b"]]:
     """L1, PSNR and SSIM of each image, `name` behind the metric's."""
     return {
         f"l1{name}": pixel.l1(images, truth),
@@ -132,7 +132,9 @@ def compare(
     }
 
 
-def picture(image: jax.Array, condition: jax.Array) -> jax.Array:
+def picture(
+    image: Float[Array, "b h w _"], condition: Float[Array, "_ h w _"]
+) -> Float[Array, "_ h w _"]:
     """What is seen: colour without lightness is joined to the condition's."""
     if image.shape[-1] != 2:
         return image
