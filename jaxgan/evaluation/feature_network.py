@@ -18,6 +18,7 @@ from jaxtyping import Float
 from jaxgan.core.errors import UserError
 from jaxgan.evaluation import features, fid
 from jaxgan.evaluation.options import FEATURES, Options
+from jaxgan.evaluation.weights import Needed
 from jaxgan.pretrained import InceptionV3, Tap, loading
 
 _INCEPTION = InceptionV3(taps=("pool3",))
@@ -63,10 +64,9 @@ def load(options: Options, pretrained: Mapping[str, Any]) -> FeatureNetwork | No
     """
     if options.features == "none":
         return None
-    name = FEATURES[options.features]
-    source = pretrained.get(name)
-    _refuse_random(options, name, source)
-    return _load(name, source, options.fid_variant or fid.DEFAULT_VARIANT)
+    (source,) = _needed(options).sources(options, pretrained)
+    variant = options.fid_variant or fid.DEFAULT_VARIANT
+    return _load(FEATURES[options.features], source, variant)
 
 
 def require(options: Options, pretrained: Mapping[str, Any]) -> None:
@@ -78,13 +78,7 @@ def require(options: Options, pretrained: Mapping[str, Any]) -> None:
     """
     if options.features == "none":
         return
-    name = FEATURES[options.features]
-    source = pretrained.get(name)
-    _refuse_random(options, name, source)
-    try:
-        loading.require(name, source, network=_INCEPTION)
-    except UserError as error:
-        raise UserError(f"FID and KID: {error}") from error
+    _needed(options).require(options, pretrained)
     path = options.reference
     if path:
         whole = Path(path)  # where there are two reference sets, x_a.npz and x_b.npz
@@ -111,13 +105,13 @@ def provenance(options: Options, network: FeatureNetwork | None) -> dict[str, An
     return row
 
 
-def _refuse_random(options: Options, name: str, source: Any) -> None:
-    if source == loading.RANDOM and not options.allow_random_features:
-        raise UserError(
-            f"pretrained.{name}=random: FID and KID of random features compare with no "
-            "published figure; pass --allow_random_features to have them as "
-            "random_fid and random_kid"
-        )
+def _needed(options: Options) -> Needed:
+    return Needed(
+        "FID and KID",
+        {FEATURES[options.features]: _INCEPTION},
+        "FID and KID of random features compare with no published figure; pass "
+        "--allow_random_features to have them as random_fid and random_kid",
+    )
 
 
 @functools.lru_cache(maxsize=1)  # a run evaluates again and again

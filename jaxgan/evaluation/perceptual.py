@@ -10,10 +10,10 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
-from jaxgan.core.errors import UserError
 from jaxgan.evaluation.images import AnyImage, level_pair
 from jaxgan.evaluation.options import Options
-from jaxgan.pretrained import LPIPS, LPIPSWeights, loading
+from jaxgan.evaluation.weights import Needed
+from jaxgan.pretrained import LPIPS, LPIPSWeights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,9 +65,7 @@ def load(options: Options, pretrained: Mapping[str, Any]) -> Perceptual | None:
     """
     if options.lpips == "none":
         return None
-    _refuse_random(options, pretrained)
-    sources = (pretrained.get(name) for name in LPIPS(options.lpips).files)
-    return _load(options.lpips, *sources)
+    return _load(options.lpips, *_needed(options).sources(options, pretrained))
 
 
 def require(options: Options, pretrained: Mapping[str, Any]) -> None:
@@ -76,16 +74,8 @@ def require(options: Options, pretrained: Mapping[str, Any]) -> None:
     Raises:
       UserError: as `load`.
     """
-    if options.lpips == "none":
-        return
-    _refuse_random(options, pretrained)
-    lpips = LPIPS(options.lpips)
-    trunk, heads = lpips.files
-    try:
-        loading.require(trunk, pretrained.get(trunk), network=lpips.network())
-        loading.require(heads, pretrained.get(heads))
-    except UserError as error:
-        raise UserError(f"LPIPS: {error}") from error
+    if options.lpips != "none":
+        _needed(options).require(options, pretrained)
 
 
 def provenance(distance: Perceptual | None) -> dict[str, Any]:
@@ -100,15 +90,15 @@ def provenance(distance: Perceptual | None) -> dict[str, Any]:
     }
 
 
-def _refuse_random(options: Options, pretrained: Mapping[str, Any]) -> None:
-    for name in LPIPS(options.lpips).files:
-        random = pretrained.get(name) == loading.RANDOM
-        if random and not options.allow_random_features:
-            raise UserError(
-                f"pretrained.{name}=random: LPIPS of random weights compares with no "
-                "published figure; pass --allow_random_features to have it as "
-                "random_lpips"
-            )
+def _needed(options: Options) -> Needed:
+    lpips = LPIPS(options.lpips)
+    trunk, heads = lpips.files
+    return Needed(
+        "LPIPS",
+        {trunk: lpips.network(), heads: None},
+        "LPIPS of random weights compares with no published figure; pass "
+        "--allow_random_features to have it as random_lpips",
+    )
 
 
 @functools.lru_cache(maxsize=1)  # a run evaluates again and again

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt8
 
-from jaxgan.core.errors import UserError
 from jaxgan.evaluation.options import SEGMENTERS, Options
+from jaxgan.evaluation.weights import Needed
 from jaxgan.pretrained import FCN8s, LoadedWeights, extract, loading
 
 _NETWORK = FCN8s(precision=jax.lax.Precision.HIGHEST)
@@ -57,12 +57,9 @@ def load(options: Options, pretrained: Mapping[str, Any]) -> PretrainedSegmenter
     Raises:
       UserError: if the weights are missing, damaged, or random without leave.
     """
-    name = options.segmenter
-    if name == "none":
+    if options.segmenter == "none":
         return None
-    source = pretrained.get(name)
-    _refuse_random(options, name, source)
-    return _load(name, source)
+    return _load(options.segmenter, *_needed(options).sources(options, pretrained))
 
 
 def require(options: Options, pretrained: Mapping[str, Any]) -> None:
@@ -71,23 +68,17 @@ def require(options: Options, pretrained: Mapping[str, Any]) -> None:
     Raises:
       UserError: as `load`.
     """
-    name = options.segmenter
-    if name == "none":
-        return
-    source = pretrained.get(name)
-    _refuse_random(options, name, source)
-    try:
-        loading.require(name, source, network=_NETWORK)
-    except UserError as error:
-        raise UserError(f"the FCN score: {error}") from error
+    if options.segmenter != "none":
+        _needed(options).require(options, pretrained)
 
 
-def _refuse_random(options: Options, name: str, source: Any) -> None:
-    if source == loading.RANDOM and not options.allow_random_features:
-        raise UserError(
-            f"pretrained.{name}=random: scores of a random segmenter compare with no "
-            "published figure; pass --allow_random_features to have them as random_iou"
-        )
+def _needed(options: Options) -> Needed:
+    return Needed(
+        "the FCN score",
+        {options.segmenter: _NETWORK},
+        "scores of a random segmenter compare with no published figure; pass "
+        "--allow_random_features to have them as random_iou",
+    )
 
 
 @functools.lru_cache(maxsize=1)  # a run evaluates again and again
