@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import logging
 from collections.abc import Iterable, Iterator
 
 import jax
@@ -13,6 +14,17 @@ class UserError(Exception):
     The message is one line: it names the thing that is wrong and says what to do. The
     command line prints it without a traceback and exits with 1.
     """
+
+
+_told: set[str] = set()
+
+
+def warn_once(message: str) -> None:
+    """Logs a warning once a process: a set is opened for each split, and anew for
+    each evaluation."""
+    if message not in _told:
+        _told.add(message)
+        logging.getLogger("jaxgan").warning("%s", message)
 
 
 @contextlib.contextmanager

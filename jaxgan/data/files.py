@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 import os
 import threading
 import zipfile
@@ -12,10 +11,8 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from jaxgan.core.errors import UserError, did_you_mean
-from jaxgan.data.pictures import FOREIGN, SUFFIXES, warn_once
-
-log = logging.getLogger("jaxgan.data")
+from jaxgan.core.errors import UserError, did_you_mean, warn_once
+from jaxgan.data.pictures import FOREIGN, SUFFIXES
 
 SHEET = "contact_sheet"  # how the names of such pictures begin
 SHEET_MARK = b"jaxgan contact sheet"  # in their head
@@ -92,11 +89,9 @@ def open_files(
             f"below, for {', '.join(suffixes)}{such}"
         )
     if foreign and suffixes is SUFFIXES:
-        log.warning(
-            "%s: %d pictures in formats that are not read are passed over, such as %s",
-            files.name,
-            len(foreign),
-            foreign[0],
+        warn_once(
+            f"{files.name}: {len(foreign)} pictures in formats that are not read are "
+            f"passed over, such as {foreign[0]}"
         )
     return files
 
@@ -168,7 +163,7 @@ def _walk(root: Path) -> Iterator[Path]:
     """
 
     def tell(error: OSError) -> None:
-        log.warning("%s: passed over, it cannot be read: %s", root, error)
+        warn_once(f"{root}: passed over, it cannot be read: {error}")
 
     around: dict[str, tuple[str, ...]] = {str(root): (os.path.realpath(root),)}
     for here, folders, names in os.walk(root, onerror=tell, followlinks=True):

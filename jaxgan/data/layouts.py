@@ -20,9 +20,9 @@ from pathlib import PurePosixPath
 import numpy as np
 from jaxtyping import Int
 
-from jaxgan.core.errors import UserError
+from jaxgan.core.errors import UserError, warn_once
 from jaxgan.data.files import SPLIT_FOLDERS, Files, all_splits, choose_split
-from jaxgan.data.pictures import Unusable, decode, warn_once
+from jaxgan.data.pictures import Unusable, decode
 from jaxgan.data.sources import Field, Source
 
 SIDE_BY_SIDE = 1.8  # width over height from which on; photographs go up to 16:9

@@ -6,16 +6,13 @@ agree: Pillow resizes for both.
 
 import dataclasses
 import io
-import logging
 from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from jaxgan.core.errors import UserError, one_of
-
-log = logging.getLogger("jaxgan.data")
+from jaxgan.core.errors import UserError, one_of, warn_once
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"),
@@ -48,16 +45,6 @@ class Unusable(Exception):
     def __init__(self, reason: str, small: bool = False, fatal: bool = False):
         super().__init__(reason)
         self.small, self.fatal = small, fatal
-
-
-_told: set[str] = set()
-
-
-def warn_once(message: str) -> None:
-    """Once a process: a set is opened for each split and each evaluation."""
-    if message not in _told:
-        _told.add(message)
-        log.warning("%s", message)
 
 
 def decode(data: bytes, classes: bool = False, upright: bool = False) -> Picture:

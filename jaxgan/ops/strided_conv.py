@@ -79,8 +79,13 @@ def strided_conv(
     return _conv(x, kernel, strides, padding)
 
 
+@partial(jax.jit, static_argnums=(2, 3), inline=True)  # equal layers: traced once
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _conv(x: Any, kernel: Any, strides: Any, padding: Pairs) -> Any:
+    return _plain(strides, padding, x, kernel)
+
+
+def _plain(strides: Any, padding: Pairs, x: Any, kernel: Any) -> Any:
     names = ("NHWC", "HWIO", "NHWC") if x.ndim == 4 else ("NDHWC", "DHWIO", "NDHWC")
     return _lax_conv(x, kernel, strides, padding, names)
 
@@ -96,7 +101,7 @@ def _derivative(
         terms.append((_to_input, x_tangent, kernel))
     if not isinstance(kernel_tangent, SymbolicZero):
         terms.append((_to_kernel, x, kernel_tangent))
-    plain = partial(_conv, strides=strides, padding=padding)
+    plain = partial(_plain, strides, padding)
     changes = [
         lax.platform_dependent(
             *operands,
@@ -105,10 +110,10 @@ def _derivative(
         )
         for on_cpu, *operands in terms
     ]
-    return plain(x, kernel), sum(changes[1:], start=changes[0])
+    return _conv(x, kernel, strides, padding), sum(changes[1:], start=changes[0])
 
 
-_conv.defjvp(_derivative, symbolic_zeros=True)
+_conv.__wrapped__.defjvp(_derivative, symbolic_zeros=True)
 
 
 def _to_input(strides: Any, padding: Pairs, x: Any, kernel: Any) -> Any:

@@ -20,7 +20,7 @@ from jaxgan.core.errors import UserError, did_you_mean, out_of_memory
 from jaxgan.core.mode import check_modes
 from jaxgan.core.state import TrainState
 from jaxgan.core.system import Frozen, System
-from jaxgan.training import configs, runs, sharding
+from jaxgan.training import configs, runs, sharding, starts
 from jaxgan.training.checkpoint import Checkpoints
 from jaxgan.training.feeds import Feeds, MakeTask
 from jaxgan.training.frozen import hashes
@@ -81,7 +81,7 @@ def train(
     mesh = sharding.make_mesh(config["devices"])
     sharding.check_batch_size(config["training"]["batch_size"], mesh)
     frozen = dict(frozen or {})
-    opened = runs.opened(workdir, config, hashes(frozen))
+    opened = starts.opened(workdir, config, hashes(frozen))
     with opened as path, StopRequests() as stop:
         trainer = _Trainer(system, config, path, make_task, mesh, frozen, evaluate_fn)
         try:
@@ -232,10 +232,14 @@ class _Trainer:
                 for leg in self.legs
             }
             weights = hashes(self.programs.frozen)
-            runs.record_start(self.workdir, self.config, step, examples, weights)
+            starts.record(self.workdir, self.config, step, examples, weights)
             self.writer = Writer(self.workdir, step)
         if self.legs and step >= self.total:
-            self._say("nothing is left to do: raise training.num_steps to go on")
+            behind = f", and the run has {step}" if step > self.total else ""
+            self._say(
+                f"nothing is left to do: {self.total} steps are asked for{behind}; "
+                "raise training.num_steps to go on"
+            )
             self.evaluation = runs.last_figures(self.workdir)
         if self.settings["evaluate_every"] and self.evaluate_fn is None:
             self._say("no protocol evaluates this system: evaluate_every does nothing")

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.core import UserError
-from jaxgan.data import pictures
+from jaxgan.core import UserError, errors
 from jaxgan.data.pictures import Prepare, Unusable, convert, decode
 from tests.data.conftest import encode, picture
 
@@ -184,7 +183,7 @@ def test_unknown_ways_are_refused(options, message):
 
 
 def test_dark_16_bit_files_are_told_of_once(monkeypatch, caplog):
-    monkeypatch.setattr(pictures, "_told", set())
+    monkeypatch.setattr(errors, "_told", set())
     for greatest in (255, 4095, 65535):
         decode(saved(Image.fromarray(np.array([[0, greatest]], np.uint16))))
     assert caplog.text.count("16-bit files hold 8 or 12 bits and come out alm") == 1

@@ -10,7 +10,7 @@ import pytest
 import jaxgan
 from jaxgan import cli, command, systems_cli
 from jaxgan.systems import SYSTEMS
-from jaxgan.training import checkpoint, runs
+from jaxgan.training import checkpoint, starts
 from jaxgan.training.writer import read_rows
 from tests.training import children, toy
 from tests.training.children import jaxgan_train
@@ -72,7 +72,7 @@ def test_a_directory_that_cannot_be_written(tmp_path):
 
 
 def test_two_trainers_in_one_directory(tmp_path):
-    with runs.opened(tmp_path / "run", toy.config()):
+    with starts.opened(tmp_path / "run", toy.config()):
         ended = jaxgan_train(tmp_path / "run")
     assert_one_line(ended, "run is in use by process .*choose another --workdir")
 

@@ -147,6 +147,7 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path, capsys):
     assert again == first and again.step == 2 and again.evaluation == {"psnr": 2.0}
     shorter = toy.train(tmp_path, **{**options, "training__num_steps": 1})
     assert shorter.step == 2
+    assert "1 steps are asked for, and the run has 2;" in capsys.readouterr().out
 
 
 def test_the_grid_shows_the_same_inputs_all_run_long(tmp_path):

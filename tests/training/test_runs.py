@@ -13,7 +13,7 @@ import jaxgan
 from jaxgan.core.errors import UserError
 from jaxgan.pretrained import LoadedWeights
 from jaxgan.systems import registry
-from jaxgan.training import checkpoint, configs, loop, runs
+from jaxgan.training import checkpoint, configs, loop, runs, starts
 from jaxgan.training.writer import read_rows
 from tests.training import toy
 
@@ -66,17 +66,17 @@ def test_the_directory_holds_what_the_design_lists(trained):
 
 
 def test_a_second_trainer_is_refused_and_told_who_is_there(tmp_path):
-    with runs.opened(tmp_path, toy.config()):
+    with starts.opened(tmp_path, toy.config()):
         with pytest.raises(UserError, match=f"in use by process {os.getpid()} on"):
-            with runs.opened(tmp_path, toy.config()):
+            with starts.opened(tmp_path, toy.config()):
                 pass
-    with runs.opened(tmp_path, toy.config()):  # free again
+    with starts.opened(tmp_path, toy.config()):  # free again
         pass
 
 
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     (tmp_path / ".lock").write_text("process 999999 on elsewhere\n")
-    with runs.opened(tmp_path, toy.config()):
+    with starts.opened(tmp_path, toy.config()):
         assert f"process {os.getpid()} " in (tmp_path / ".lock").read_text()
 
 
@@ -85,14 +85,14 @@ def test_a_file_system_without_locks_is_used_without(tmp_path, monkeypatch):
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with runs.opened(tmp_path, toy.config()):
+    with starts.opened(tmp_path, toy.config()):
         pass
 
 
 def test_a_directory_below_a_regular_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write to --workdir=.*Not a directory"):
-        with runs.opened(tmp_path / "file" / "run", toy.config()):
+        with starts.opened(tmp_path / "file" / "run", toy.config()):
             pass
 
 
@@ -195,7 +195,7 @@ def test_what_saved_nothing_may_be_started_again_with_another_config(tmp_path, c
 def test_checkpoints_without_a_config_are_not_touched(tmp_path):
     (tmp_path / "checkpoints" / "3").mkdir(parents=True)
     with pytest.raises(UserError, match="checkpoints but no config.json"):
-        with runs.opened(tmp_path, toy.config()):
+        with starts.opened(tmp_path, toy.config()):
             pass
 
 
@@ -303,10 +303,10 @@ def test_a_relative_directory_is_one_like_any_other(tmp_path, monkeypatch, regis
 def test_another_number_of_examples_is_told_of(tmp_path, caplog):
     one = {"adversarial": 100, "warmup": 100}
     config = configs.with_defaults({"name": "toy", "system": {}, "data": {}})
-    runs.record_start(epath.Path(tmp_path), config, 0, one)
-    runs.record_start(epath.Path(tmp_path), config, 5, one)
+    starts.record(epath.Path(tmp_path), config, 0, one)
+    starts.record(epath.Path(tmp_path), config, 5, one)
     assert not caplog.records
-    runs.record_start(epath.Path(tmp_path), config, 5, {**one, "warmup": 90})
+    starts.record(epath.Path(tmp_path), config, 5, {**one, "warmup": 90})
     assert "'warmup' has 90 training examples, at the start before 100" in caplog.text
     rows = read_rows(epath.Path(tmp_path) / "starts.jsonl")
     assert [row["examples"]["warmup"] for row in rows] == [100, 100, 90]
@@ -319,7 +319,7 @@ def test_a_bucket_that_does_not_open_is_one_line(monkeypatch):
     monkeypatch.setattr(type(epath.Path("gs://bucket/run")), "exists", refuse)
     config = configs.with_defaults({"name": "toy", "system": {}, "data": {}})
     with pytest.raises(UserError, match="no module named gcsfs; buckets need"):
-        with runs.opened("gs://bucket/run", config):
+        with starts.opened("gs://bucket/run", config):
             pass
     with pytest.raises(UserError, match="no module named gcsfs; buckets need"):
         runs.read_config("gs://bucket/run")

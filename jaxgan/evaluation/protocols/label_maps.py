@@ -23,10 +23,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from absl import logging
 from jaxtyping import Array, Int, UInt8
 
-from jaxgan.core.errors import UserError
+from jaxgan.core.errors import UserError, warn_once
 from jaxgan.data import Task
 from jaxgan.data.augment import palette as data_palette
 from jaxgan.data.pictures import resize
@@ -92,11 +91,9 @@ def start(setting: Setting, source: str, target: str, wanted: bool = True) -> La
     data = setting.config["data"]
     to_labels = target == options.label_domain(data)
     if not to_labels and setting.segmenter is None:
-        logging.log_first_n(
-            logging.WARNING,
+        warn_once(
             "photographs made of label maps are not scored: that needs a segmenter, "
-            "such as --segmenter=fcn8s",
-            1,
+            "such as --segmenter=fcn8s"
         )
         return LabelMaps()
     palette, ignored = colours(options, data)
