@@ -48,11 +48,18 @@ def real_data() -> pathlib.Path:
     return REAL_DATA
 
 
+def pytest_configure(config):
+    config.option.loadscopereorder = False  # of pytest-xdist: keep the order below
+
+
 def pytest_collection_modifyitems(items):
     """The contract's tests of one case follow one another: they share its compiled
-    steps, and a worker of pytest-xdist is given what stands together."""
+    steps. The longest files are the last by name, and come first: a worker that gets
+    one at the end keeps the other waiting."""
     contract = [item for item in items if "test_contract" in item.nodeid]
     cases = {item: item.name.partition("[")[2] for item in contract}
     first = {case: i for i, case in enumerate(dict.fromkeys(cases.values()))}
     ordered = iter(sorted(contract, key=lambda item: first[cases[item]]))
     items[:] = [next(ordered) if item in cases else item for item in items]
+    place = {path: i for i, path in enumerate(dict.fromkeys(x.path for x in items))}
+    items.sort(key=lambda item: -place[item.path])

@@ -104,7 +104,7 @@ CASES = {
         ("--init_from=DCGAN", "--config.evaluation.masks=('center',)", NO_GRID),
     ),
 }
-QUICK = ("pix2pix", "gan3d")
+QUICK = ("pix2pix",)
 LONG = (pytest.mark.slow, pytest.mark.picked)  # the others, in .ci/run
 
 

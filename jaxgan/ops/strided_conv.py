@@ -79,10 +79,13 @@ def strided_conv(
     return _conv(x, kernel, strides, padding)
 
 
-@partial(jax.jit, static_argnums=(2, 3), inline=True)  # equal layers: traced once
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def _conv(x: Any, kernel: Any, strides: Any, padding: Pairs) -> Any:
+def _traced(x: Any, kernel: Any, strides: Any, padding: Pairs) -> Any:
     return _plain(strides, padding, x, kernel)
+
+
+# Layers of one shape are traced, and differentiated, once.
+_conv = jax.jit(_traced, static_argnums=(2, 3), inline=True)
 
 
 def _plain(strides: Any, padding: Pairs, x: Any, kernel: Any) -> Any:
@@ -113,7 +116,7 @@ def _derivative(
     return _conv(x, kernel, strides, padding), sum(changes[1:], start=changes[0])
 
 
-_conv.__wrapped__.defjvp(_derivative, symbolic_zeros=True)
+_traced.defjvp(_derivative, symbolic_zeros=True)
 
 
 def _to_input(strides: Any, padding: Pairs, x: Any, kernel: Any) -> Any:

@@ -9,6 +9,7 @@ from jaxgan import core
 from jaxgan.systems.gan3d import GAN3D
 from tests.parity import compare
 
+pytestmark = [pytest.mark.slow, pytest.mark.picked]  # a minute
 RECORD = compare.load("gan3d")
 SYSTEM = GAN3D(z_dim=16, channels=(32, 16, 8, 4), dtype="float64")
 NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}

@@ -15,6 +15,7 @@ from jaxgan.pretrained.vgg import source_modules
 from jaxgan.systems.srgan import SRGAN
 from tests.parity import compare
 
+pytestmark = [pytest.mark.slow, pytest.mark.picked]  # a minute
 RECORD = compare.load("srgan")
 SYSTEM = SRGAN(
     image_size=32,
