@@ -21,7 +21,6 @@ def tensorflow() -> Any:
     return module
 
 
-@functools.cache
 def tensorflow_datasets() -> Any:
     """The module `tensorflow_datasets`.
 
