@@ -89,13 +89,14 @@ def get_config(variant: str = "shapenet64") -> ConfigDict:
         config.data.image_size = config.system.resolution = 16
         config.system.channels = (32, 16)
         config.system.z_dim = 16
-        config.system.discriminator_learning_rate = 5e-4
-        config.system.num_steps = 1200
+        config.system.prior = "normal"  # with a uniform one all samples were alike
+        config.system.discriminator_learning_rate = 1e-3
+        config.system.num_steps = 2000
         config.training.batch_size = 32
-        config.training.log_every = 50
-        config.training.checkpoint_every = 400
-        config.training.sample_every = 200
-        config.training.evaluate_every = 600
+        config.training.log_every = 100
+        config.training.checkpoint_every = 500
+        config.training.sample_every = 500
+        config.training.evaluate_every = 1000
     elif variant == "tiny" or variant in STRUCTURES:
         config.data.source = "synthetic:boxes"
         config.data.image_size = config.system.resolution = 16

@@ -441,7 +441,12 @@ def test_resolutions_that_do_not_fit_are_refused():
 @pytest.mark.slow
 def test_check_10_learning_boxes():
     """Occupancy of the samples within a factor of two of the data's."""
-    system = dataclasses.replace(cases.build("gan3d", "demo"), num_steps=1200)
+    system = dataclasses.replace(
+        cases.build("gan3d", "demo"),
+        prior="uniform01",
+        discriminator_learning_rate=5e-4,
+        num_steps=1200,
+    )
     data = cases.config_module("gan3d").get_config("demo").data.to_dict()
     task = make_task(data, split="train", seed=0)
     prepare = jax.jit(task.preprocess)
