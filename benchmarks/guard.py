@@ -29,9 +29,10 @@ from typing import Any, NamedTuple
 import jax
 from absl import flags, logging
 
-from benchmarks import hlo, minimum, steps
+from benchmarks import minimum, steps
 from benchmarks.small import SMALL, Small
 from jaxgan import command, core, systems
+from jaxgan.planning import hlo
 from jaxgan.training import sharding
 
 RECORD = pathlib.Path(__file__).parent / "results" / "guard.json"

@@ -2,7 +2,7 @@
 
 A row of `MINIMUM` adds up the passes that the algorithm makes: forwards, backwards to
 parameters, backwards to inputs. Each pass is compiled alone and counted by
-`benchmarks.hlo`, so that nothing but repeated work can set a step above the sum.
+`jaxgan.planning.hlo`, so that nothing but repeated work can set a step above the sum.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks import hlo
 from jaxgan import pretrained
+from jaxgan.planning import hlo
 
 
 class Pieces:

@@ -30,8 +30,9 @@ import jax
 import numpy as np
 from absl import flags
 
-from benchmarks import feeding, hlo, minimum, peaks, report, step_page, steps
+from benchmarks import feeding, minimum, report, step_page, steps
 from jaxgan import command, config_files, core, devices
+from jaxgan.planning import hlo, peaks
 from jaxgan.training import configs, sharding
 
 FLAGS = flags.FlagValues()

@@ -227,12 +227,7 @@ def _placed(arguments: Arguments, mesh: Mesh) -> Arguments:
         whole,
     )
 
-    def place(x: Any, s: Any) -> Any:
-        if isinstance(x, jax.ShapeDtypeStruct):
-            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)
-        return jax.device_put(x, s)
-
-    return jax.tree.map(place, arguments, where)
+    return sharding.placed(arguments, where)
 
 
 def _unknown(name: str, known: list[str], what: str = "stage") -> core.UserError:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import jax
 import pytest
 
-from benchmarks import hlo, steps
+from benchmarks import steps
 from benchmarks.minimum import MINIMUM, Pieces
 from benchmarks.small import SMALL
 from jaxgan import systems
+from jaxgan.planning import hlo
 
 STRUCTURES = [  # fields that differ from those of SMALL, and what they are called
     ("cyclegan/cyclegan", {"lambda_identity": 0.0}, "no_identity"),

@@ -62,9 +62,17 @@ class Programs:
     """The compiled parts of one start of a run, on one mesh."""
 
     def __init__(self, system: System, seed: int, mesh: Mesh, frozen: Frozen):
-        """Places the frozen networks; nothing is compiled yet."""
+        """Places the frozen networks; nothing is compiled yet.
+
+        Args:
+          system: what is trained.
+          seed: of the run.
+          mesh: of `sharding.make_mesh`, or of devices that are not there.
+          frozen: pretrained networks; with shapes alone (`jax.ShapeDtypeStruct`)
+            nothing can run, but `abstract` and `lower` work.
+        """
         self._system, self._seed, self._mesh = system, seed, mesh
-        self.frozen = jax.device_put(frozen, sharding.shardings(mesh, frozen))
+        self.frozen = sharding.placed(frozen, sharding.shardings(mesh, frozen))
         self._column_names: list[str] = []  # compiled code would return them sorted
         self._draw = jax.jit(self._columns)
 
@@ -110,12 +118,7 @@ class Programs:
             if leg.stage.enter is not None:
                 hand_over = self._hand_over(leg, its_task)
                 state = jax.eval_shape(hand_over, state, self.frozen, its_raw)
-        where = sharding.shardings(self._mesh, state)
-        return jax.tree.map(
-            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-            state,
-            where,
-        )
+        return sharding.placed(state, sharding.shardings(self._mesh, state))
 
     def update(
         self, leg: Leg, task: Any, state: TrainState, raw: Any
@@ -126,6 +129,19 @@ class Programs:
           `update(state, health, frozen, raw) -> (state, health, metrics)`, and the
           first `health`: (first update, first term) that was not finite, or (-1, -1).
           So a look at it now and then is enough to name both.
+        """
+        whole = sharding.replicated(self._mesh)
+        health = jax.device_put(np.full((2,), -1, np.int32), whole)
+        return self.lower(leg, task, state, raw).compile(), health
+
+    def lower(self, leg: Leg, task: Any, state: Any, raw: Any) -> jax.stages.Lowered:
+        """The program of `update`, not compiled yet.
+
+        Args:
+          leg: whose stage is meant.
+          task: of the stage.
+          state: at its beginning; arrays, or the shapes and places of `abstract`.
+          raw: a raw batch; arrays, or their shapes and places.
         """
 
         step = sharding.gathered(leg.stage.step, self._mesh)
@@ -147,8 +163,8 @@ class Programs:
         jitted = jax.jit(
             update, out_shardings=(where, whole, whole), donate_argnums=(0, 1)
         )
-        health = jax.device_put(np.full((2,), -1, np.int32), whole)
-        return jitted.lower(state, health, self.frozen, raw).compile(), health
+        health = jax.ShapeDtypeStruct((2,), jnp.int32, sharding=whole)
+        return jitted.lower(state, health, self.frozen, raw)
 
     def sample_inputs(self, task: Any, count: int) -> tuple[Any, Key]:
         """Examples spread evenly over a task, and the key of all pictures of a run."""

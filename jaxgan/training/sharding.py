@@ -109,6 +109,24 @@ def shardings(mesh: Mesh, tree: Any, large: int = LARGE) -> Any:
     return jax.tree.map(node, tree, is_leaf=lambda x: isinstance(x, ImagePool))
 
 
+def placed(tree: Any, where: Any) -> Any:
+    """Arrays where they belong; shapes that say where they would.
+
+    Args:
+      tree: arrays or `jax.ShapeDtypeStruct`s.
+      where: the sharding of every leaf, or one for all.
+    """
+    if isinstance(where, NamedSharding):
+        where = jax.tree.map(lambda _: where, tree)
+
+    def place(x: Any, s: NamedSharding) -> Any:
+        if isinstance(x, jax.ShapeDtypeStruct):
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s)
+        return jax.device_put(x, s)
+
+    return jax.tree.map(place, tree, where)
+
+
 def gathered(step: Step, mesh: Mesh) -> Step:
     """A stage's step that sees whole arrays: what lies split over `model` is gathered
     before it, and may be cut again after it.

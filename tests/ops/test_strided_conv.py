@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from benchmarks import hlo
 from jaxgan.ops.conv_transpose import conv_transpose
 from jaxgan.ops.strided_conv import strided_conv
+from jaxgan.planning import hlo
 
 CASES = {  # input size, window, strides, padding
     "dcgan_5x5_on_4x4": ((8, 8), (5, 5), (2, 2), ((2, 2), (2, 2))),

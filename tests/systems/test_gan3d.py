@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import hlo
 from jaxgan import core, losses, ops
 from jaxgan.core import UserError
 from jaxgan.data import make_task
 from jaxgan.networks import voxel
+from jaxgan.planning import hlo
 from jaxgan.systems.gan3d import GAN3D, write_mesh
 from tests import cases
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from benchmarks import hlo
 from jaxgan import ops
+from jaxgan.planning import hlo
 
 X, KERNEL = jnp.ones((2, 32, 32, 3)), jnp.ones((4, 4, 3, 5))
 NAMES = ("NHWC", "HWIO", "NHWC")

@@ -1,0 +1,1 @@
+"""What a step will cost on hardware that need not be here."""
