@@ -14,6 +14,7 @@ COMMANDS = {  # command: (module, what it does)
     "generate": ("jaxgan.generate", "run a trained system on files"),
     "evaluate": ("jaxgan.evaluate", "figures of a trained system on held-out data"),
     "export": ("jaxgan.export", "write a mode as StableHLO and safetensors"),
+    "plan": ("jaxgan.plan", "time, memory and network of a step on other machines"),
     "systems": ("jaxgan.systems_cli", "list systems, stages, modes and variants"),
     "prepare": ("jaxgan.prepare", "convert data sets so that they read by index"),
     "import-weights": ("jaxgan.import_weights", "convert pretrained networks' files"),

@@ -16,7 +16,7 @@ from jax.stages import Compiled
 # Compiler options for what is only read: least work on the machine code.
 QUICK = {"xla_backend_optimization_level": "0"}
 
-_INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*)$")
+INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*)$")
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _COLLECTIVE = re.compile(
     r" (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)"
@@ -111,7 +111,7 @@ def _computations(text: str) -> tuple[dict[str, list[tuple]], str]:
             entry = current if head.group(1) else entry
         elif line.startswith("}"):
             current = None
-        elif current and (found := _INSTRUCTION.match(line)):
+        elif current and (found := INSTRUCTION.match(line)):
             bodies[current].append((*found.groups(), line))
     return bodies, entry
 

@@ -8,7 +8,7 @@ gathered for a step (`gathered`).
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,16 +25,20 @@ AXES = ("data", "model")
 LARGE = 1 << 20  # elements; a smaller parameter is cheaper to keep than to gather
 
 
-def make_mesh(devices: Mapping[str, int]) -> Mesh:
+def make_mesh(
+    devices: Mapping[str, int], there: Sequence[jax.Device] | None = None
+) -> Mesh:
     """The mesh that the config's section `devices` asks for.
 
     Args:
       devices: `{"data": n or -1, "model": m}`; -1 is all that `model` leaves.
+      there: the devices to choose from; None: all that JAX sees.
 
     Raises:
       UserError: if there are not that many devices.
     """
-    available = jax.device_count()
+    there = jax.devices() if there is None else there
+    available = len(there)
     data, model = devices["data"], devices["model"]
     if data == -1:
         if available % model:
@@ -44,13 +48,14 @@ def make_mesh(devices: Mapping[str, int]) -> Mesh:
             )
         data = available // model
     count = data * model
-    if count > available or (jax.process_count() > 1 and count != available):
+    several = len({d.process_index for d in there}) > 1
+    if count > available or (several and count != available):
         raise UserError(
             f"devices.data x devices.model = {data} x {model} = {count}, but there are "
             f"{available} devices: lower them, or set devices.data=-1"
         )
     # In the order of the hosts, so that a host's part of a batch is one slice of it.
-    ordered = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+    ordered = sorted(there, key=lambda d: (d.process_index, d.id))
     grid = np.array(ordered[:count]).reshape(data, model)
     return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * 2)
 

@@ -1,0 +1,177 @@
+"""What a compiled step needs of each device: flops, bytes, network, memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from jax.stages import Compiled
+
+from jaxgan.core.state import TrainState
+from jaxgan.planning import hlo, stub
+from jaxgan.planning.peaks import Peak
+
+# Bytes that a device sends for one byte of the result of a collective over n devices,
+# each in a ring (Thakur et al., 2005).
+_SENT = {
+    "all-reduce": lambda n: 2 * (n - 1) / n,
+    "all-gather": lambda n: (n - 1) / n,
+    "reduce-scatter": lambda n: n - 1,
+    "all-to-all": lambda n: (n - 1) / n,
+    "collective-permute": lambda n: 1,
+}
+_WIDTH = {"pred": 1, "s4": 0.5, "u4": 0.5, "bf16": 2, "c64": 8, "c128": 16}
+_FREE = ("parameter", "tuple", "get-tuple-element", "bitcast", "constant", "after-all")
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """One step on one device.
+
+    Attributes:
+      flops: of convolutions and dots, padding left out; None where a loop's length is
+        not known.
+      accessed: bytes that the program's operations read and write in the device's
+        memory, as its compiler counts them; on TPUs with the padding of its layouts.
+      sent: bytes over the network, `{kind: (collectives, bytes of results, sent)}`.
+      memory: bytes of the device's memory, `{what: bytes}`; their sum is the peak.
+      seconds: `{"compute", "memory", "network": least seconds}`; empty for a device
+        whose data sheet is not known.
+    """
+
+    flops: float | None
+    accessed: float | None
+    sent: Mapping[str, tuple[int, float, float]]
+    memory: Mapping[str, int]
+    seconds: Mapping[str, float]
+
+    @property
+    def peak_memory(self) -> int:
+        """Bytes of the device's memory while the trainer's loop runs."""
+        return sum(self.memory.values())
+
+    @property
+    def bound(self) -> str | None:
+        """Which of `seconds` is the largest."""
+        return (
+            max(self.seconds, key=lambda k: self.seconds[k]) if self.seconds else None
+        )
+
+    @property
+    def least_seconds(self) -> float | None:
+        """The roofline: a step takes no less, if everything overlaps."""
+        return max(self.seconds.values()) if self.seconds else None
+
+
+def estimate(
+    compiled: Compiled,
+    state: TrainState,
+    frozen: Any,
+    raw: Any,
+    *,
+    peak: Peak | None,
+    dtype: str,
+    host_size: int,
+    waiting: int = 2,
+) -> Estimate:
+    """Reads a compiled update.
+
+    Args:
+      compiled: of `Programs.lower`.
+      state: its state, shapes and places.
+      frozen: pretrained networks, likewise.
+      raw: the raw batch, likewise.
+      peak: of the device; None if that is not known.
+      dtype: the step's compute dtype, `bfloat16` or `float32`.
+      host_size: how many devices the fast network joins.
+      waiting: batches that lie on the device beside the one in use.
+    """
+    text = compiled.as_text() or ""
+    try:
+        flops = hlo.text_flops(text)
+    except ValueError:
+        flops = (compiled.cost_analysis() or {}).get("flops")
+    costs = compiled.cost_analysis()  # None for a GPU that is not here
+    accessed = costs.get("bytes accessed") if costs else top_level_bytes(text)
+    sent: dict[str, tuple[int, float, float]] = {}
+    outside = False
+    for each in stub.collective_list(text):
+        count, size, out = sent.get(each.kind, (0, 0.0, 0.0))
+        out += _SENT[each.kind](each.group) * each.size
+        sent[each.kind] = count + 1, size + each.size, out
+        outside |= each.group > host_size
+    seconds: dict[str, float] = {}
+    if peak is not None and dtype in peak.matmul:
+        seconds["compute"] = (flops or 0.0) / (1e12 * peak.matmul[dtype])
+        seconds["memory"] = (accessed or 0.0) / (1e12 * peak.bandwidth)
+        if rate := peak.outside if outside else peak.network:
+            total = sum(out for _, _, out in sent.values())
+            seconds["network"] = total / (1e9 * rate)
+    memory = _memory(compiled, state, frozen, raw, waiting)
+    return Estimate(flops, accessed, sent, memory, seconds)
+
+
+def _memory(
+    compiled: Compiled, state: TrainState, frozen: Any, raw: Any, waiting: int
+) -> dict[str, int]:
+    plan: Any = compiled.memory_analysis()
+    batch = on_one_device(raw)
+    found = {
+        "parameters": on_one_device(state.params),
+        "optimiser": on_one_device(state.opt_state),
+        "statistics": on_one_device(state.stats),
+        "averages": on_one_device(state.ema),
+        "pools and the like": on_one_device(state.memory),
+        "pretrained": on_one_device(frozen),
+        "batches": (1 + waiting) * batch,
+        "temporary": plan.temp_size_in_bytes,
+        "code": plan.generated_code_size_in_bytes,
+    }
+    named = sum(list(found.values())[:6]) + batch
+    # What layouts pad, and results that take no argument's place.
+    held = plan.argument_size_in_bytes + plan.output_size_in_bytes
+    found["padding and results"] = max(0, held - plan.alias_size_in_bytes - named)
+    return {name: size for name, size in found.items() if size}
+
+
+def on_one_device(tree: Any) -> int:
+    """Bytes that a device holds of arrays, or of shapes with shardings."""
+    total = 0
+    for x in jax.tree.leaves(tree):
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            continue
+        total += math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
+    return total
+
+
+def top_level_bytes(text: str) -> float:
+    """Operands and results of every operation of a program's entry computation: what a
+    GPU's kernels read and write. A loop's body counts once at most."""
+    sizes: dict[str, float] = {}
+    total, inside = 0.0, False
+    for line in text.splitlines():
+        inside = inside or line.startswith("ENTRY")
+        if inside and line.startswith("}"):
+            break
+        found = hlo.INSTRUCTION.match(line) if inside else None
+        if found is None:
+            continue
+        name, kind, operation, rest = found.groups()
+        sizes[name] = _bytes(kind)
+        if operation not in _FREE:
+            operands = re.findall(r"%([\w.\-]+)", rest.split("), ")[0])
+            total += sizes[name] + sum(sizes.get(x, 0.0) for x in operands)
+    return total
+
+
+def _bytes(kind: str) -> float:
+    total = 0.0
+    for name, dims in re.findall(r"(\w+)\[([\d,]*)\]", kind):
+        digits = re.search(r"\d+", name)
+        width = _WIDTH.get(name) or (int(digits.group()) / 8 if digits else 0)
+        total += width * math.prod(int(d) for d in dims.split(",") if d)
+    return total
