@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ import jax
 from jax.stages import Compiled
 
 from jaxgan.core.state import TrainState
-from jaxgan.planning import hlo, stub
+from jaxgan.planning import hlo
 from jaxgan.planning.peaks import Peak
 
 # Bytes that a device sends for one byte of the result of a collective over n devices,
@@ -24,8 +23,6 @@ _SENT = {
     "all-to-all": lambda n: (n - 1) / n,
     "collective-permute": lambda n: 1,
 }
-_WIDTH = {"pred": 1, "s4": 0.5, "u4": 0.5, "bf16": 2, "c64": 8, "c128": 16}
-_FREE = ("parameter", "tuple", "get-tuple-element", "bitcast", "constant", "after-all")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,14 +93,15 @@ def estimate(
     except ValueError:
         flops = (compiled.cost_analysis() or {}).get("flops")
     costs = compiled.cost_analysis()  # None for a GPU that is not here
-    accessed = costs.get("bytes accessed") if costs else top_level_bytes(text)
+    accessed = costs.get("bytes accessed") if costs else hlo.top_level_bytes(text)
     sent: dict[str, tuple[int, float, float]] = {}
     outside = False
-    for each in stub.collective_list(text):
+    for each in hlo.collective_list(text):
         count, size, out = sent.get(each.kind, (0, 0.0, 0.0))
-        out += _SENT[each.kind](each.group) * each.size
-        sent[each.kind] = count + 1, size + each.size, out
-        outside |= each.group > host_size
+        results = each.times * each.size
+        out += _SENT[each.kind](each.group_size) * results
+        sent[each.kind] = count + each.times, size + results, out
+        outside |= each.group_size > host_size
     seconds: dict[str, float] = {}
     if peak is not None and dtype in peak.matmul:
         seconds["compute"] = (flops or 0.0) / (1e12 * peak.matmul[dtype])
@@ -145,33 +143,4 @@ def on_one_device(tree: Any) -> int:
         if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
             continue
         total += math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
-    return total
-
-
-def top_level_bytes(text: str) -> float:
-    """Operands and results of every operation of a program's entry computation: what a
-    GPU's kernels read and write. A loop's body counts once at most."""
-    sizes: dict[str, float] = {}
-    total, inside = 0.0, False
-    for line in text.splitlines():
-        inside = inside or line.startswith("ENTRY")
-        if inside and line.startswith("}"):
-            break
-        found = hlo.INSTRUCTION.match(line) if inside else None
-        if found is None:
-            continue
-        name, kind, operation, rest = found.groups()
-        sizes[name] = _bytes(kind)
-        if operation not in _FREE:
-            operands = re.findall(r"%([\w.\-]+)", rest.split("), ")[0])
-            total += sizes[name] + sum(sizes.get(x, 0.0) for x in operands)
-    return total
-
-
-def _bytes(kind: str) -> float:
-    total = 0.0
-    for name, dims in re.findall(r"(\w+)\[([\d,]*)\]", kind):
-        digits = re.search(r"\d+", name)
-        width = _WIDTH.get(name) or (int(digits.group()) / 8 if digits else 0)
-        total += width * math.prod(int(d) for d in dims.split(",") if d)
     return total

@@ -10,23 +10,73 @@ from __future__ import annotations
 import collections
 import math
 import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from jax.stages import Compiled
 
 # Compiler options for what is only read: least work on the machine code.
-QUICK = {"xla_backend_optimization_level": "0"}
+QUICK: dict[str, Any] = {"xla_backend_optimization_level": "0"}
 
-INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*)$")
+_INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*)$")
+_NO_TRAFFIC = (
+    *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"),
+)
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _COLLECTIVE = re.compile(
-    r" (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)"
-    r"(?:-start)?\("
+    r"(all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(-start)?"
 )
+
+Instruction = tuple[str, str, str, str, str]  # name, shape, operation, rest, line
+Bodies = dict[str, list[Instruction]]  # of every computation
+
+
+class Collective(NamedTuple):
+    """An exchange between devices.
+
+    Attributes:
+      kind: `all-reduce`, `all-gather`, `reduce-scatter`, `all-to-all` or
+        `collective-permute`.
+      results: `(dtype, shape)` of every array that a device receives; dtypes as HLO
+        spells them, such as `f32`.
+      group_size: how many devices exchange with each other; of a permutation the
+        number of senders.
+      times: how often one call of the program executes it.
+      op_name: the traced operation it stems from, of merged ones the first.
+    """
+
+    kind: str
+    results: tuple[tuple[str, tuple[int, ...]], ...]
+    group_size: int
+    times: int
+    op_name: str
+
+    @property
+    def size(self) -> float:
+        """Bytes of the result on one device, all its arrays together."""
+        return sum(_bits(dtype) * math.prod(n) for dtype, n in self.results) / 8
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The dtypes of the results, each once."""
+        return tuple(sorted({dtype for dtype, _ in self.results}))
 
 
 def flops(compiled: Compiled) -> float:
     """Flops of the convolutions and dots that one call executes."""
-    return text_flops(compiled.as_text())
+    return text_flops(text_of(compiled))
+
+
+def text_of(compiled: Compiled) -> str:
+    """The optimised HLO text of a program.
+
+    Raises:
+      ValueError: if its backend has none.
+    """
+    text = compiled.as_text()
+    if text is None:
+        raise ValueError("the backend shows no text of its programs")
+    return text
 
 
 def text_flops(text: str) -> float:
@@ -47,12 +97,65 @@ def text_flops(text: str) -> float:
 
 def collectives(compiled: Compiled) -> dict[str, int]:
     """How many collectives of each kind the program holds."""
-    return dict(collections.Counter(_COLLECTIVE.findall(compiled.as_text())))
+    found = collective_list(text_of(compiled))
+    return dict(collections.Counter(each.kind for each in found))
+
+
+def collective_list(text: str) -> list[Collective]:
+    """The collectives of a program, in the order of its computations.
+
+    An asynchronous one counts where it starts. Of a conditional those of all branches
+    are listed, though one branch runs; a loop of unknown length counts as run once.
+
+    Args:
+      text: of an optimised HLO module, for CPUs, GPUs or TPUs.
+    """
+    bodies, entry = _computations(text)
+    times: dict[str, int] = collections.Counter()
+    visits = [(entry, 1)]
+    while visits:
+        name, count = visits.pop()
+        times[name] += count
+        for instruction in bodies.get(name, ()):
+            visits += [(n, count * trips) for n, trips in _called(instruction, bodies)]
+    devices = _devices(text)
+    return [
+        Collective(
+            kind=found.group(1),
+            results=tuple(_arrays(_received(found, shape))),
+            group_size=_group_size(line, devices),
+            times=times[name],
+            op_name=_quoted("op_name", line),
+        )
+        for name, body in bodies.items()
+        if times[name] and not _goes_on(name, body)
+        for _, shape, op, _, line in body
+        if (found := _COLLECTIVE.fullmatch(op))
+    ]
+
+
+def top_level_bytes(text: str) -> float:
+    """Operands and results of every operation of a program's entry computation: what a
+    GPU's kernels read and write. A loop's body counts once at most.
+
+    Args:
+      text: of an optimised HLO module.
+    """
+    bodies, entry = _computations(text)
+    sizes: dict[str, float] = {}
+    total = 0.0
+    for name, shape, operation, rest, _ in bodies[entry]:
+        arrays = _arrays(shape)
+        sizes[name] = sum(_bits(dtype) * math.prod(n) for dtype, n in arrays) / 8
+        if operation not in _NO_TRAFFIC:
+            operands = re.findall(r"%([\w.\-]+)", rest.split("), ")[0])
+            total += sizes[name] + sum(sizes.get(x, 0.0) for x in operands)
+    return total
 
 
 def instructions(compiled: Compiled, operation: str) -> int:
     """How many instructions of a kind the program holds, such as `convolution`."""
-    return compiled.as_text().count(f" {operation}(")
+    return text_of(compiled).count(f" {operation}(")
 
 
 def slow_convolutions(compiled: Compiled, size: int = 16) -> list[str]:
@@ -94,7 +197,7 @@ def reversed_map_sized_windows(compiled: Compiled, size: int = 16) -> list[str]:
 
 def _convolution_windows(compiled: Compiled) -> list[tuple[str, dict[str, str]]]:
     """The lines of the convolutions over space, and what their windows say."""
-    lines = (line.strip() for line in compiled.as_text().splitlines())
+    lines = (line.strip() for line in text_of(compiled).splitlines())
     return [
         (line, dict(re.findall(r"(\w+)=([\d_x\-]+)", window)))
         for line in lines
@@ -102,8 +205,9 @@ def _convolution_windows(compiled: Compiled) -> list[tuple[str, dict[str, str]]]
     ]
 
 
-def _computations(text: str) -> tuple[dict[str, list[tuple]], str]:
-    bodies, current, entry = {}, None, ""
+def _computations(text: str) -> tuple[Bodies, str]:
+    bodies: Bodies = {}
+    current, entry = None, ""
     for line in text.splitlines():
         if head := _COMPUTATION.match(line):
             current = head.group(2)
@@ -111,9 +215,113 @@ def _computations(text: str) -> tuple[dict[str, list[tuple]], str]:
             entry = current if head.group(1) else entry
         elif line.startswith("}"):
             current = None
-        elif current and (found := INSTRUCTION.match(line)):
-            bodies[current].append((*found.groups(), line))
+        elif current and (found := _INSTRUCTION.match(line)):
+            name, shape, op, rest = found.groups()
+            bodies[current].append((name, shape, op, rest, line))
     return bodies, entry
+
+
+def _called(instruction: Instruction, bodies: Bodies) -> list[tuple[str, int]]:
+    """The computations that an instruction runs, and how often."""
+    _, _, op, _, line = instruction
+    match op:
+        case "while":
+            (body,) = re.findall(r"body=%?([\w.\-]+)", line)
+            return [(body, _trips(line, bodies) or 1)]
+        case "conditional":
+            return [(name, 1) for name in _branches(line)]
+        case "fusion" | "call" | "async-start":
+            called = re.findall(r"(?:calls|to_apply)=%?([\w.\-]+)", line)
+            return [(name, 1) for name in called]
+    return []
+
+
+def _trips(line: str, bodies: Bodies) -> int | None:
+    """How often a loop runs. TPUs' programs do not say; JAX' loops of known length
+    count from 0 as long as a counter is less than a constant."""
+    if known := re.search(r'"known_trip_count":\{"n":"(\d+)"\}', line):
+        return int(known.group(1))
+    condition = bodies[re.findall(r"condition=%?([\w.\-]+)", line)[0]]
+    limits = {
+        name: int(rest[: rest.index(")")])
+        for name, shape, op, rest, _ in condition
+        if op == "constant" and shape.startswith("s32[]")
+    }
+    last = condition[-1][-1]
+    below = re.search(r"compare\(%?[\w.\-]+, %?([\w.\-]+)\), direction=LT", last)
+    return limits.get(below.group(1)) if below else None
+
+
+def _branches(line: str) -> list[str]:
+    if listed := re.search(r"branch_computations=\{([^}]*)\}", line):
+        return [name.strip().lstrip("%") for name in listed.group(1).split(",")]
+    return re.findall(r"(?:true|false)_computation=%?([\w.\-]+)", line)
+
+
+def _goes_on(name: str, body: list[Instruction]) -> bool:
+    """Whether a TPU's program goes on with a collective here, or ends it: it repeats
+    the instruction in the fusions that it runs beside it and in the last one."""
+    done = 'custom_call_target="AsyncCollectiveDone"'
+    return name.startswith("async_collective_fusion") or any(
+        done in line for *_, line in body
+    )
+
+
+def _received(start: re.Match, shape: str) -> str:
+    """Of what an asynchronous start returns, `(sent, received, ...)`, what it receives;
+    an all-reduce's start returns that alone."""
+    begun = start.group(2) and start.group(1) != "all-reduce"
+    return _members(shape)[1] if begun else shape
+
+
+def _members(shape: str) -> list[str]:
+    """The members of a tuple's shape, which may be tuples."""
+    found, depth = [""], 0
+    for letter in re.sub(r"/\*.*?\*/", "", shape)[1:-1]:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and not depth:
+            found.append("")
+        else:
+            found[-1] += letter
+    return [member.strip() for member in found]
+
+
+def _arrays(shape: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """`(dtype, shape)` of all arrays of a shape, layouts left out."""
+    for dtype, dims in re.findall(r"\b([a-z]+\w*)\[([\d,]*)\]", shape):
+        yield dtype, tuple(int(n) for n in dims.split(",") if n)
+
+
+def _bits(dtype: str) -> int:
+    digits = re.match(r"[a-z]+(\d+)", dtype)  # f8e4m3fn has 8
+    return int(digits.group(1)) if digits else {"pred": 8}.get(dtype, 0)
+
+
+def _devices(text: str) -> int:
+    head = text[: text.find("\n")]
+    counts = re.findall(r"(?:num_partitions|replica_count)=(\d+)", head)
+    return math.prod(map(int, counts))
+
+
+def _group_size(line: str, devices: int) -> int:
+    """From `{{0,1},{2,3}}`, `[groups,size]<=[...]` or `mesh['a'=2,'b'=4] {'a'}`."""
+    if pairs := re.search(r"source_target_pairs=\{((?:\{\d+,\d+\},?)*)\}", line):
+        return pairs.group(1).count("{")
+    if listed := re.search(r"replica_groups=\{\{([\d,]*)\}", line):
+        return len(listed.group(1).split(","))
+    if iota := re.search(r"replica_groups=\[\d+,(\d+)\]", line):
+        return int(iota.group(1))
+    if mesh := re.search(r"replica_groups=\w+\[([^\]]*)\] *\{([^}]*)\}", line):
+        sides = dict(re.findall(r"'([^']+)'=(\d+)", mesh.group(1)))
+        # Of an axis split further, such as 'a':(2)4, the second number takes part.
+        axes = re.findall(r"'([^']+)'(?::\(\d+\)(\d+))?", mesh.group(2))
+        return math.prod(int(part or sides[axis]) for axis, part in axes)
+    return devices
+
+
+def _quoted(key: str, line: str) -> str:
+    found = re.search(rf'{key}="([^"]*)"', line)
+    return found.group(1) if found else ""
 
 
 def _line_flops(instruction, bodies, computation, count) -> float:
@@ -128,23 +336,17 @@ def _line_flops(instruction, bodies, computation, count) -> float:
             axes = [int(a) for a in ",".join(axes).split(",") if a]
             return 2.0 * math.prod(_shape(kind)) * math.prod(lhs[a] for a in axes)
         case "while":
-            trips = re.search(r'"known_trip_count":\{"n":"(\d+)"\}', line)
             body = re.findall(r"body=%?([\w.\-]+)", line)[0]
-            inside = count(body)
-            if inside and not trips:
+            inside, trips = count(body), _trips(line, bodies)
+            if inside and trips is None:
                 raise ValueError(f"loop of unknown length with flops inside: {name}")
-            return inside * (int(trips.group(1)) if trips else 0)
+            return inside * (trips or 0)
         case "conditional":
-            branches = re.findall(r"(?:true|false)_computation=%?([\w.\-]+)", line)
-            if listed := re.search(r"branch_computations=\{([^}]*)\}", line):
-                branches = [b.strip().lstrip("%") for b in listed.group(1).split(",")]
-            return max(count(b) for b in branches)
+            return max(count(branch) for branch in _branches(line))
         case "custom-call":
             return _library_call(line, _shape(kind), rest, bodies[computation])
-        case "fusion" | "call" | "async-start":
-            called = re.findall(r"(?:calls|to_apply)=%?([\w.\-]+)", line)
-            return sum(count(c) for c in called)
-    return 0.0
+    inside = _called(instruction, bodies)
+    return sum((times * count(called) for called, times in inside), 0.0)
 
 
 def _library_call(line: str, out: list[int], rest: str, body) -> float:

@@ -105,7 +105,7 @@ def _row(what: str, figure: str, seconds: float | None) -> str:
     return f"  {what:16} {figure:28} {time}".rstrip()
 
 
-def _bytes(size: float) -> str:
+def _bytes(size: float | int) -> str:
     for unit, one in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= one:
             return f"{size / one:.4g} {unit}"
