@@ -146,6 +146,7 @@ def get_config(variant: str = "facades") -> ConfigDict:
         elif variant == "inpainting":  # Paris StreetView, given to researchers only
             config.data.source = "folder:data/paris_streetview"
             config.data.hole = True  # the central square
+            config.system.hole = True  # also of what `generate` is given
     elif variant == "demo":
         # 64 px, label maps to pictures; about three minutes on two CPU cores.
         config.data.source = "synthetic:shapes"

@@ -40,6 +40,7 @@ from jaxgan.networks.patchgan import translation_discriminator
 from jaxgan.networks.resnet import ResNetGenerator
 from jaxgan.networks.sizes import check_translation_size, sides
 from jaxgan.networks.unet import UNet, depth_of
+from jaxgan.ops import masks
 from jaxgan.ops.color import picture_of_lab
 
 Target: TypeAlias = Float[Array, "b h w f"]  # f may differ from the condition's c
@@ -71,6 +72,7 @@ class Pix2Pix:
     norm: str = "batch"  # or "instance"
     norm_groups: int = 0  # 0: every image its own statistics, as with batch 1
     adversarial: str = "bce"  # or "lsgan", "wasserstein" (without gradient penalty)
+    hole: bool = False  # inpainting: x is y without its central square (data.hole)
     conditional: bool = True  # the discriminator sees x; False is the "GAN" ablation
     lambda_gan: float = 1.0  # 0 is the "L1" ablation; no discriminator is trained
     lambda_l1: float = 100.0  # lambda in eq. 4; 0 is the "cGAN" ablation
@@ -302,12 +304,16 @@ class Pix2Pix:
     @property
     def inference(self) -> Mapping[str, Mode]:
         multiple = 4 if self.generator == "resnet" else 2**self.depth
+        size = sides(self.image_size) if self.hole else None  # padding moves a centre
         return {
             "translate": Mode(
                 self.translate,
                 inputs={
                     "image": core.Image(
-                        self.in_channels, multiple_of=multiple, help="the condition x"
+                        self.in_channels,
+                        size=size,
+                        multiple_of=multiple,
+                        help="the condition x",
                     ),
                     "sampling": core.Choice(
                         tuple(SAMPLING),
@@ -327,10 +333,11 @@ class Pix2Pix:
     ) -> dict[str, Target]:
         """x -> G(x), each image by itself whatever the batch."""
         own_statistics, dropout = SAMPLING[inputs["sampling"]]
+        x = inputs["image"]
         image = core.predict(
             self.networks()["generator"].clone(norm_groups=0),
             variables["generator"],
-            inputs["image"],
+            masks.without_center(x) if self.hole else x,
             key=key,
             train=own_statistics,
             dropout=dropout,

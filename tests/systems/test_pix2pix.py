@@ -348,3 +348,21 @@ def test_check_09_learns_a_rendering_and_a_discriminator_that_reads_its_conditio
 
     right, wrong = logit(held_a, held_b), logit(held_a, jnp.roll(held_b, 1, axis=0))
     assert right - wrong > 0.2, (right, wrong)
+
+
+def test_inpainting_sees_no_more_of_a_picture_than_in_training(key):
+    system = Pix2Pix(
+        image_size=32, generator_channels=4, discriminator_channels=4, hole=True
+    )
+    image = jax.random.uniform(key, (2, 32, 32, 3), minval=-1.0, maxval=1.0)
+    state = system.init(key, {"a": image, "b": image}, {})
+    mode = system.inference["translate"]
+    assert mode.inputs["image"].size == (32, 32)
+
+    def translated(image):
+        inputs = {"image": image, "sampling": "eval"}
+        return mode.fn(state.variables(), {}, inputs, key)["image"]
+
+    hidden = image.at[:, 8:24, 8:24].set(-0.5)
+    assert (translated(image) == translated(hidden)).all()
+    assert (translated(image) != translated(image.at[:, 0, 0].set(-0.5))).any()

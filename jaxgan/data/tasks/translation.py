@@ -18,6 +18,7 @@ from jaxgan.data.sources import Source, Subset
 from jaxgan.data.streams import Column, walk
 from jaxgan.data.task import Task
 from jaxgan.data.tasks.pictures_in import augmentation, picture_column
+from jaxgan.ops import masks
 from jaxgan.ops.color import normalize_lab, rgb_to_lab
 
 DIRECTIONS = ("AtoB", "BtoA")
@@ -246,14 +247,7 @@ def _from_single(
 
     def with_hole(raw: Mapping[str, Array], key: Key) -> Batch:
         image = apply(raw, key)["image"]
-        height, width = image.shape[1:3]
-        top, left = height // 4, width // 4
-        hole = (
-            slice(None),
-            slice(top, top + height // 2),
-            slice(left, left + width // 2),
-        )
-        return {"a": image.at[hole].set(1.0), "b": image}
+        return {"a": masks.without_center(image), "b": image}
 
     return Task(
         name="paired",
