@@ -140,7 +140,5 @@ def on_one_device(tree: Any) -> int:
     """Bytes that a device holds of arrays, or of shapes with shardings."""
     total = 0
     for x in jax.tree.leaves(tree):
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
-            continue
         total += math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
     return total

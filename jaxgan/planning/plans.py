@@ -199,19 +199,13 @@ class Planner:
           UserError: if the memory of the devices is not known.
         """
         unit = self._unit()
-        best: StagePlan | None = None
+        before: StagePlan | None = None
+        best = self._fitting(number, unit, tell)
         size, too_large = unit, None
-        while True:
-            plan = self._fitting(number, size, tell)
-            if plan is None:
-                too_large = size
-            else:
-                before, best = best, plan
-            if best is None:
-                return None
+        while best is not None:
             low = best.batch_size
-            if plan is not None:
-                guess = _extrapolated(before, plan) or 4 * low
+            if size == low:
+                guess = _extrapolated(before, best) or 4 * low
             else:
                 guess = (low + size) // 2
             if too_large is not None:
@@ -219,6 +213,12 @@ class Planner:
                     return best
                 guess = min(guess, too_large - unit)
             size = max(guess // unit, low // unit + 1) * unit
+            plan = self._fitting(number, size, tell)
+            if plan is None:
+                too_large = size
+            else:
+                before, best = best, plan
+        return None
 
     def _fitting(
         self, number: int, size: int, tell: Callable[[str], None]

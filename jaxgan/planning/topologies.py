@@ -10,7 +10,7 @@ import importlib.util
 import math
 import os
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import topologies
@@ -159,7 +159,7 @@ def require(topology: Topology) -> None:
         )
 
 
-def devices(topology: Topology) -> list[jax.Device]:
+def devices(topology: Topology) -> list[Any]:
     """The devices of a `prepare`d topology; only programs can be compiled for them.
 
     Raises:

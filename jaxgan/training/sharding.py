@@ -25,9 +25,7 @@ AXES = ("data", "model")
 LARGE = 1 << 20  # elements; a smaller parameter is cheaper to keep than to gather
 
 
-def make_mesh(
-    devices: Mapping[str, int], there: Sequence[jax.Device] | None = None
-) -> Mesh:
+def make_mesh(devices: Mapping[str, int], there: Sequence[Any] | None = None) -> Mesh:
     """The mesh that the config's section `devices` asks for.
 
     Args:

@@ -129,7 +129,7 @@ class Searched(plans.Planner):
 
     def stage(self, number, size):
         self.tried.append(size)
-        used = self.base + self.slope * size * (1 + 0.1 * (size % 3))
+        used = self.base + self.slope * size**1.05
         if self.refuses and used > self.limit:
             raise plans.TooLarge
         need = Estimate(None, None, {}, {"temporary": int(used)}, {})
@@ -146,14 +146,10 @@ def test_the_largest_batch_is_found_in_a_few_programs(unit, slope, base, refuses
     found = search.largest_batch(0).batch_size
     assert len(search.tried) <= 12 and found % unit == 0
     assert search.stage(0, found).fits
-    nexts = range(found + max(unit, found // 16), found + 40 * unit, unit)
-    refused = 0
-    for size in nexts:
-        try:
-            refused += not search.stage(0, size).fits
-        except plans.TooLarge:
-            refused += 1
-    assert refused > 0
+    try:
+        assert not search.stage(0, found + max(unit, found // 16)).fits
+    except plans.TooLarge:
+        pass
 
 
 def test_no_batch_fits():
