@@ -40,14 +40,15 @@ def main(argv: Sequence[str]) -> None:
 
     # After the devices are chosen: these import everything.
     from jaxgan.data import make_task
-    from jaxgan.evaluation.protocols import PROTOCOLS, evaluate, require
+    from jaxgan.evaluation.protocols import PROTOCOLS, evaluate, provenance, require
     from jaxgan.training import configs, loop, programs, signals
     from jaxgan.training.frozen import load_frozen
 
     system = configs.build_system(config)
-    has_protocol = config["name"] in PROTOCOLS
+    has_protocol, judges = config["name"] in PROTOCOLS, {}
     if has_protocol and config["training"]["evaluate_every"]:
         require(config, "test")  # before the first step, not at the first evaluation
+        judges = provenance(config)
     planned = programs.legs(system.stages, config["training"]["num_steps"])
     names = {leg.stage.name for leg in planned}
     frozen = load_frozen(system, config["pretrained"], names)
@@ -58,6 +59,7 @@ def main(argv: Sequence[str]) -> None:
             FLAGS.workdir,
             make_task,
             evaluate_fn=evaluate if has_protocol else None,
+            judges=judges,
             frozen=frozen,
             init_from=FLAGS.init_from,
             init_from_partial=FLAGS.init_from_partial,

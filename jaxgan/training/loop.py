@@ -57,6 +57,7 @@ def train(
     *,
     frozen: Frozen | None = None,
     evaluate_fn: Evaluate | None = None,
+    judges: Mapping[str, Any] | None = None,
     init_from: epath.PathLike | None = None,
     init_from_partial: bool = False,
 ) -> Result:
@@ -70,6 +71,8 @@ def train(
       frozen: pretrained networks of the system.
       evaluate_fn: `evaluate_fn(system, variables, frozen, config)` gives figures, every
         `training.evaluate_every` steps and at the end.
+      judges: what its rows name beside the figures, such as the hashes of the weights
+        that they depend on.
       init_from: another run whose networks a new run starts from.
       init_from_partial: take only what matches.
 
@@ -83,7 +86,9 @@ def train(
     frozen = dict(frozen or {})
     opened = starts.opened(workdir, config, hashes(frozen))
     with opened as path, StopRequests() as stop:
-        trainer = _Trainer(system, config, path, make_task, mesh, frozen, evaluate_fn)
+        trainer = _Trainer(
+            system, config, path, make_task, mesh, frozen, evaluate_fn, judges or {}
+        )
         try:
             with out_of_memory(_NO_MEMORY):
                 return trainer.run(stop, init_from, init_from_partial)
@@ -110,9 +115,11 @@ class _Trainer:
         mesh: Mesh,
         frozen: Frozen,
         evaluate_fn: Evaluate | None,
+        judges: Mapping[str, Any],
     ):
         self.system, self.config, self.workdir = system, config, workdir
         self.settings, self.mesh = config["training"], mesh
+        self.judges = judges
         self.evaluate_fn = evaluate_fn if self.settings["evaluate_every"] else None
         if self.settings["best_metric"] and self.evaluate_fn is None:
             raise UserError(
@@ -343,7 +350,10 @@ class _Trainer:
         self.evaluation = figures = self._figures(state)
         self._say(f"step {step}  evaluation  {format_figures(figures)}")
         if self.writer is not None:
-            rows = {f"evaluation/{name}": value for name, value in figures.items()}
+            rows: dict[str, Any] = {f"evaluation/{n}": v for n, v in figures.items()}
+            rows |= {
+                f"evaluated_by/{name}": value for name, value in self.judges.items()
+            }
             self.writer.metrics(step, stage, rows)
         return figures
 

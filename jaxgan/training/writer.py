@@ -96,11 +96,12 @@ class Writer:
         self._timing = Rows(self._workdir / "timing.jsonl", last_step)
         self._events = open_events(self._workdir, last_step)
 
-    def metrics(self, step: int, stage: str, values: Mapping[str, float]) -> None:
-        """One row of the values of `step`."""
+    def metrics(self, step: int, stage: str, values: Mapping[str, Any]) -> None:
+        """One row of the values of `step`; TensorBoard takes the numbers alone."""
         self._metrics.add({"step": step, "stage": stage, **values})
         if self._events is not None:
-            self._events.scalars(step, values)
+            numbers = {n: v for n, v in values.items() if isinstance(v, float)}
+            self._events.scalars(step, numbers)
 
     def timing(self, step: int, stage: str, values: Mapping[str, float]) -> None:
         """One row of how fast the steps up to `step` went."""

@@ -220,6 +220,22 @@ def test_the_best_checkpoint_by_a_metric_is_kept(tmp_path):
     assert_close(last, saved(tmp_path)["ema"]["generator"], rtol=0)
 
 
+def test_rows_of_figures_name_the_weights_that_they_depend_on(tmp_path):
+    settings = toy.config(training__num_steps=2, training__evaluate_every=2)
+    result = loop.train(
+        configs.build_system(settings, toy.Toy),
+        settings,
+        tmp_path,
+        toy.make_task,
+        evaluate_fn=lambda *_: {"fid": 1.0},
+        judges={"features/sha256": "0af3", "seed": 0},
+    )
+    (row,) = (r for r in read_rows(tmp_path / "metrics.jsonl") if "evaluation/fid" in r)
+    assert row["evaluated_by/features/sha256"] == "0af3"
+    assert row["evaluated_by/seed"] == 0
+    assert result.evaluation == {"fid": 1.0}
+
+
 def test_the_lowest_is_the_best_where_the_config_says_so(tmp_path):
     figures = iter([0.0, 3.0, 1.0, 2.0])  # the first, of no step, tells the names
     toy.train(
