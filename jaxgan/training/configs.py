@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import json
+import math
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -31,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "training": {
         "batch_size": 1,  # global
         "num_steps": None,  # total; None: the sum of the stages' lengths
+        "steps_per_call": 1,  # updates of one compiled call; divides all `*_every`
         "log_every": 100,
         "checkpoint_every": 1000,  # 0: only where a stage ends
         "sample_every": 1000,  # 0: never
@@ -46,7 +48,8 @@ DEFAULTS: dict[str, Any] = {
 }
 OPTIONAL = {"training.num_steps": int, "training.best_metric": str}  # None or this
 MAY_CHANGE = (
-    *("training.num_steps", "training.*_every", "training.keep_last"),
+    *("training.num_steps", "training.steps_per_call", "training.*_every"),
+    "training.keep_last",
     *("data.threads", "data.in_memory", "devices.*", "dtype"),
 )
 
@@ -122,6 +125,8 @@ def check_values(config: Mapping[str, Any]) -> None:
     for key in ("checkpoint", "sample", "evaluate", "keep"):
         at_least(f"training.{key}_every", training[f"{key}_every"], 0)
     at_least("training.sample_count", training["sample_count"], 1, unset=None)
+    at_least("training.steps_per_call", training["steps_per_call"], 1, unset=None)
+    _check_multiples(training)
     at_least("devices.data", devices["data"], 1, unset=-1)
     at_least("devices.model", devices["model"], 1, unset=None)
     at_least("seed", config["seed"], 0)
@@ -153,6 +158,23 @@ def check_values(config: Mapping[str, Any]) -> None:
     image_size = config.get("data", {}).get("image_size", 1)
     if isinstance(image_size, int):
         at_least("data.image_size", image_size, 1, unset=None)
+
+
+def _check_multiples(training: Mapping[str, Any]) -> None:
+    """Refuses a `*_every` that falls inside a call of several steps."""
+    steps = training["steps_per_call"]
+    names = [name for name in DEFAULTS["training"] if name.endswith("_every")]
+    every = {name: training[name] or 0 for name in names}
+    wrong = {n: value for n, value in every.items() if value % steps}
+    if wrong:
+        have = ", ".join(f"training.{n} = {value}" for n, value in wrong.items())
+        want = " ".join(
+            f"training.{n}={-(-value // steps) * steps}" for n, value in wrong.items()
+        )
+        raise UserError(
+            f"{have}: no multiple of training.steps_per_call = {steps}; set {want}, "
+            f"or training.steps_per_call={math.gcd(steps, *every.values())}"
+        )
 
 
 def build_system(config: Mapping[str, Any], cls: type | None = None) -> System:

@@ -28,7 +28,7 @@ class Feeds:
 
     def __init__(self, make_task: MakeTask, config: Mapping[str, Any], mesh: Mesh):
         self._make_task, self._config = make_task, config
-        self._where = sharding.over_batch(mesh)
+        self._mesh = mesh
         self._tasks: dict[str, Any] = {}
 
     def task(self, stage: str, split: str = "train") -> Any:
@@ -57,30 +57,47 @@ class Feeds:
             labels and range of values.
         """
         task = self.task(leg.stage.name)
-        (raw,) = prefetch_to_device([next(self._batches(leg, leg.begin))], self._where)
+        where = sharding.over_batch(self._mesh)
+        (raw,) = prefetch_to_device([next(self._batches(leg, leg.begin))], where)
         batch = jax.eval_shape(task.preprocess, raw, root_key(0))
-        where = f"stage {leg.stage.name!r}"
-        check_batch(batch, leg.stage.batch_spec, where)
-        _check_labels(task, leg.stage.batch_spec, where)
+        stage = f"stage {leg.stage.name!r}"
+        check_batch(batch, leg.stage.batch_spec, stage)
+        _check_labels(task, leg.stage.batch_spec, stage)
         data = configs.stage_data(self._config, leg.stage.name)
-        _check_value_range(data.get("value_range"), leg.stage.batch_spec, where)
-        _check_ranges(task, raw, leg.stage.batch_spec, where)
+        _check_value_range(data.get("value_range"), leg.stage.batch_spec, stage)
+        _check_ranges(task, raw, leg.stage.batch_spec, stage)
         return raw
 
     def stream(
-        self, leg: Leg, step: int, watch: Stopwatch
+        self, leg: Leg, step: int, watch: Stopwatch, steps: int = 1
     ) -> Iterator[dict[str, jax.Array]]:
-        """Raw batches from `step` on; the watch is told how long they take."""
+        """Raw batches from `step` on; the watch is told how long they take.
+
+        Args:
+          leg: whose stage is fed.
+          step: updates that are done.
+          watch: of the run.
+          steps: updates of one call.
+
+        Yields:
+          Arrays `[b, ...]`, split over the devices along `b`; of several steps a call
+          `[steps, b, ...]`, split as before.
+        """
 
         def timed() -> Iterator[dict[str, np.ndarray]]:
             batches = self._batches(leg, step)
             while True:
                 began = time.perf_counter()
-                raw = next(batches)
+                raw = next(batches) if steps == 1 else _stacked(batches, steps)
                 watch.waited(time.perf_counter() - began)
                 yield raw
 
-        return prefetch_to_device(timed(), self._where)
+        if steps == 1:
+            return prefetch_to_device(timed(), sharding.over_batch(self._mesh))
+        # What the next call takes is copied while one is computed; more would only
+        # take memory.
+        where = sharding.over_batches(self._mesh)
+        return prefetch_to_device(timed(), where, depth=0)
 
     def _batches(self, leg: Leg, step: int) -> Iterator[dict[str, np.ndarray]]:
         """This process' slices."""
@@ -90,6 +107,14 @@ class Feeds:
             jax.process_index(),
             jax.process_count(),
         )
+
+
+def _stacked(
+    batches: Iterator[dict[str, np.ndarray]], count: int
+) -> dict[str, np.ndarray]:
+    """The next batches `[b, ...]` as one `[count, b, ...]`."""
+    several = [next(batches) for _ in range(count)]
+    return {name: np.stack([raw[name] for raw in several]) for name in several[0]}
 
 
 def _bounded(spec: Mapping[str, ArraySpec]) -> dict[str, tuple[float, float]]:

@@ -1,11 +1,12 @@
 """The training loop of any system: stages in turn, rows, pictures, checkpoints.
 
 The loop knows state, stages and metrics. It waits for the devices only where it logs,
-looks or saves; everything else is dispatched ahead of them.
+looks or saves, and where it is far ahead of them; everything else is dispatched.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import time
@@ -24,12 +25,22 @@ from jaxgan.training import configs, runs, sharding, starts
 from jaxgan.training.checkpoint import Checkpoints
 from jaxgan.training.feeds import Feeds, MakeTask
 from jaxgan.training.frozen import hashes
-from jaxgan.training.programs import Leg, Programs, legs, root_key, terms
+from jaxgan.training.programs import (
+    Leg,
+    Programs,
+    legs,
+    root_key,
+    stretches,
+    terms,
+)
 from jaxgan.training.progress import Progress, Stopwatch
 from jaxgan.training.signals import Stopped, StopRequests
 from jaxgan.training.writer import Writer, as_number
 
 Evaluate = Callable[..., Mapping[str, float]]  # (system, variables, frozen, config)
+
+# Updates dispatched and not done; their raw batches lie on the devices.
+_STEPS_AHEAD = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +203,7 @@ class _Trainer:
             if step < leg.end or step == leg.begin == leg.end:
                 if step == leg.begin:
                     state = self.programs.enter(leg, task, state, raw)
-                state = self._run_leg(leg, task, state, step, stop)
+                state = self._run_leg(leg, task, state, raw, step, stop)
                 step = leg.end
         return step
 
@@ -259,32 +270,57 @@ class _Trainer:
         return jax.device_put(state, sharding.shardings(self.mesh, state))
 
     def _run_leg(
-        self, leg: Leg, task: Any, state: TrainState, step: int, stop: StopRequests
+        self,
+        leg: Leg,
+        task: Any,
+        state: TrainState,
+        raw: Any,
+        step: int,
+        stop: StopRequests,
     ) -> TrainState:
-        if step >= leg.end:
-            return state
-        feed = self.feeds.stream(leg, step, self.watch)
-        raw = next(feed)
-        began = time.perf_counter()
-        update, health = self.programs.update(leg, task, state, raw)
-        seconds = time.perf_counter() - began
-        self._say(f"stage {leg.stage.name}: compiled in {seconds:.1f} s")
-        self.watch.start()
-        for step in range(step + 1, leg.end + 1):
-            signum = stop.at(step)
-            if signum is not None:
-                self._stop(leg, state, step - 1, signum)
-            state, health, metrics = update(state, health, self.programs.frozen, raw)
-            raw = next(feed) if step < leg.end else None
-            self.watch.step()
-            self.progress.advance()
-            self._after(leg, state, step, health, metrics)
+        updates: dict[int, tuple[Callable[..., Any], Any]] = {}  # by steps a call
+        health = None
+        several = self.settings["steps_per_call"]
+        for steps, end in stretches(step, leg.end, several):
+            feed = self.feeds.stream(leg, step, self.watch, steps)
+            raws = next(feed)
+            if steps not in updates:
+                began = time.perf_counter()
+                updates[steps] = self.programs.update(leg, task, state, raw, steps)
+                seconds = time.perf_counter() - began
+                what = f", {steps} steps a call" if several > 1 else ""
+                self._say(f"stage {leg.stage.name}: compiled in {seconds:.1f} s{what}")
+            update, healthy = updates[steps]
+            health = healthy if health is None else health
+            ahead: collections.deque[Any] = collections.deque()
+            self.watch.start()
+            for step in range(step + steps, end + 1, steps):
+                before = step - steps
+                signum = stop.now()
+                if signum is not None:
+                    self._stop(leg, state, before, signum)
+                if len(ahead) >= max(2, _STEPS_AHEAD // steps):
+                    jax.block_until_ready(ahead.popleft())
+                state, health, metrics = update(
+                    state, health, self.programs.frozen, raws
+                )
+                ahead.append(metrics)
+                raws = next(feed) if step < end else None
+                self.watch.step(steps)
+                self.progress.advance(steps)
+                self._after(leg, state, before, step, health, metrics)
         return state
 
     def _after(
-        self, leg: Leg, state: TrainState, step: int, health: Any, metrics: Any
+        self,
+        leg: Leg,
+        state: TrainState,
+        before: int,
+        step: int,
+        health: Any,
+        metrics: Any,
     ) -> None:
-        """Whatever is due after an update."""
+        """Whatever is due after a call that went from one step to another."""
         settings, final = self.settings, step == self.total
         ends = step == leg.end
 
@@ -294,7 +330,7 @@ class _Trainer:
 
         evaluates = self.evaluate_fn is not None and due("evaluate")
         saves = ends or due("checkpoint") or (evaluates and settings["best_metric"])
-        if step == 1 or ends or due("log"):
+        if before == 0 or ends or due("log"):
             self._log(leg, step, health, metrics)
         elif saves or evaluates or due("sample"):
             self._check_finite(leg, health, metrics)

@@ -33,10 +33,10 @@ class Progress:
             else:
                 print(line, flush=True)
 
-    def advance(self) -> None:
-        """One more step is under way."""
+    def advance(self, steps: int = 1) -> None:
+        """So many more steps are under way."""
         if self._bar is not None:
-            self._bar.update()
+            self._bar.update(steps)
 
     def report(
         self, step: int, stage: str, metrics: Mapping[str, float], seconds: float
@@ -84,8 +84,9 @@ class Stopwatch:
         """Adds time in which the loop waited for data."""
         self._waited += seconds
 
-    def step(self) -> None:
-        self._steps += 1
+    def step(self, steps: int = 1) -> None:
+        """So many more steps are under way."""
+        self._steps += steps
 
     def stop(self) -> tuple[float, float]:
         """Seconds a step and the share of them spent waiting for data; starts anew."""

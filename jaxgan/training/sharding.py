@@ -80,6 +80,26 @@ def over_batch(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(AXES))
 
 
+def over_batches(mesh: Mesh) -> NamedSharding:
+    """Several batches stacked along the first axis: that whole, the second split."""
+    return NamedSharding(mesh, PartitionSpec(None, AXES))
+
+
+def stacked(batch: Any, count: int, mesh: Mesh) -> Any:
+    """Shapes and places of as many batches, stacked along a new leading axis.
+
+    Args:
+      batch: arrays `[b, ...]`, or their shapes.
+      count: how many.
+      mesh: of `make_mesh`.
+    """
+    where = over_batches(mesh)
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype, sharding=where),
+        batch,
+    )
+
+
 def shardings(mesh: Mesh, tree: Any, large: int = LARGE) -> Any:
     """The sharding of every leaf of a state (or of frozen networks).
 

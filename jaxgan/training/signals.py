@@ -27,6 +27,7 @@ class StopRequests:
 
     def __init__(self):
         self._signum: int | None = None
+        self._asked = 0
         self._together = jax.process_count() > 1
         self._old: dict[int, Any] = {}
 
@@ -47,12 +48,17 @@ class StopRequests:
         if self._together:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def at(self, step: int) -> int | None:
-        """The signal to obey before `step`, the same step on all processes."""
+    def now(self) -> int | None:
+        """The signal to obey before the next call, the same call on all processes.
+
+        All ask equally often. They agree on the number of a question yet to come, so
+        steps would not do: with several a call, that number might never be asked.
+        """
+        self._asked += 1
         if not self._together:
             return self._signum
         from jax.experimental import multihost_utils
 
-        if multihost_utils.reached_preemption_sync_point(step):
+        if multihost_utils.reached_preemption_sync_point(self._asked):
             return self._signum or signal.SIGTERM
         return None

@@ -91,6 +91,7 @@ def test_none_is_a_value_where_a_key_may_be_none():
         ("--config.training.num_steps=-5", "num_steps = -5 is impossible"),
         ("--config.training.checkpoint_every=-1", "checkpoint_every = -1 is impos"),
         ("--config.training.keep_last=0", "keep_last = 0 is impossible"),
+        ("--config.training.steps_per_call=0", "steps_per_call = 0 is impossible"),
         ("--config.devices.model=0", "devices.model = 0 is impossible"),
         ("--config.data.image_size=-4", "data.image_size = -4 is impossible"),
         (
@@ -111,6 +112,20 @@ def test_a_wrong_override_is_one_line_that_names_it(override, message):
     with pytest.raises(UserError, match=message) as raised:
         load(override)
     assert "\n" not in str(raised.value)
+
+
+def test_several_steps_a_call_divide_whatever_is_due_every_so_many():
+    every = ("log=10", "checkpoint=15", "sample=0", "keep=20", "evaluate=40")
+    given = [f"--config.training.{e.replace('=', '_every=')}" for e in every]
+    steps = "--config.training.steps_per_call="
+    assert load(*given, f"{steps}5")["training"]["steps_per_call"] == 5
+    with pytest.raises(UserError) as raised:
+        load(*given, f"{steps}20")
+    assert str(raised.value) == (
+        "training.log_every = 10, training.checkpoint_every = 15: no multiple of "
+        "training.steps_per_call = 20; set training.log_every=20 "
+        "training.checkpoint_every=20, or training.steps_per_call=5"
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,6 +208,7 @@ def test_only_some_keys_may_change_between_starts():
     assert configs.differences(old, toy.config()) == []
     may = toy.config(
         training__num_steps=9,
+        training__steps_per_call=7,
         training__log_every=7,
         training__keep_every=7,
         training__keep_last=9,

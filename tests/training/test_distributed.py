@@ -7,6 +7,7 @@ import socket
 import time
 
 import numpy as np
+import pytest
 
 from jaxgan.training import checkpoint
 from jaxgan.training.writer import read_rows
@@ -76,10 +77,14 @@ def test_two_processes_train_cyclegan_as_one(tmp_path):
     assert networks["params"].keys() >= {"generator_ab", "discriminator_b"}
 
 
-def test_a_signal_to_one_process_stops_both_and_the_run_goes_on(tmp_path):
-    workdir = tmp_path / "run"
+@pytest.mark.parametrize("steps_per_call", [1, 8])
+def test_a_signal_to_one_process_stops_both_and_the_run_goes_on(
+    steps_per_call, tmp_path
+):
     """Its state is split over both; one process reads it all the same."""
+    workdir = tmp_path / "run"
     flags = (
+        f"--config.training.steps_per_call={steps_per_call}",
         "--config.devices.data=-1",
         "--config.devices.model=2",
         "--config.training.checkpoint_every=0",
@@ -96,10 +101,34 @@ def test_a_signal_to_one_process_stops_both_and_the_run_goes_on(tmp_path):
         ended = wait(started, workdir)
     assert [e.code for e in ended] == [143, 143], [e.err for e in ended]
     step = int(ended[0].out.split("stopped at step ")[1].split(";")[0])
+    assert step < 8 or step % steps_per_call == 0
     assert checkpoint.committed(workdir / "checkpoints")[-1] == step
     more = f"--config.training.num_steps={step + 2}"
-    alone = children.jaxgan_train(workdir, *flags, more, devices=2)
+    alone = children.jaxgan_train(workdir, *flags, more, rarely, devices=2)
     assert alone.code == 0 and f"at step {step} of {step + 2}" in alone.out, alone.err
+
+
+def test_two_processes_make_several_steps_a_call(tmp_path):
+    """Each stacks its part of the batches."""
+    flags = (
+        "--config.devices.data=-1",
+        "--config.training.log_every=4",
+        "--config.training.sample_every=0",
+    )
+    several = "--config.training.steps_per_call=4"
+    with two_processes(tmp_path / "two", *flags, several) as started:
+        for ended in wait(started, tmp_path / "two"):
+            assert ended.code == 0, ended.err
+    one = children.jaxgan_train(tmp_path / "one", *flags, devices=4)
+    assert one.code == 0, one.err
+    two, single = (
+        {r["step"]: r for r in read_rows(tmp_path / name / "metrics.jsonl")}
+        for name in ("two", "one")
+    )
+    assert list(two) == [4, 7, 8, 12, 16]
+    for step, row in two.items():
+        for name in row.keys() - {"step", "stage"}:
+            np.testing.assert_allclose(row[name], single[step][name], atol=1e-4)
 
 
 def test_a_mistake_ends_both_processes(tmp_path):
