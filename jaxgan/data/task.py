@@ -20,6 +20,8 @@ from jaxgan.data.options import Options
 from jaxgan.data.plain_reader import PlainReader
 from jaxgan.data.streams import Column, Raw, Rows, Stream
 
+_PLACES = 4096  # of a walk that are worked out at once
+
 Transform = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
 
@@ -110,13 +112,26 @@ class Task:
                 f"training.batch_size {batch_size} cannot be shared by {process_count} "
                 f"processes; choose a multiple of {process_count}"
             )
-        share = batch_size // process_count * self.options.draws
-        first = step * batch_size * self.options.draws + process_index * share
-        positions = np.arange(first, first + share, dtype=np.int64)
-        return Rows(
-            {name: s.indices(positions) for name, s in self.streams.items()},
-            {name: s.places(positions) for name, s in self.streams.items()},
-        )
+        size = batch_size * self.options.draws
+        share = size // process_count
+        return self._rows(step * size + process_index * share, size, share, 1)[0]
+
+    def _rows(self, first: int, stride: int, share: int, steps: int) -> list[Rows]:
+        """The rows of several steps: `share` places each, from `first` on.
+
+        Arithmetic on a few numbers is as slow as on a few thousand.
+        """
+        starts = first + stride * np.arange(steps, dtype=np.int64)
+        positions = (starts[:, None] + np.arange(share)).reshape(-1)
+        walks = self.streams.items()
+        indices = {n: s.indices(positions).reshape(steps, share) for n, s in walks}
+        places = {n: s.places(positions).reshape(steps, share, 2) for n, s in walks}
+        return [
+            Rows(
+                {n: v[i] for n, v in indices.items()}, {n: places[n][i] for n in places}
+            )
+            for i in range(steps)
+        ]
 
     def batches(
         self,
@@ -131,9 +146,17 @@ class Task:
         uninterrupted one reads, and the hosts' slices join to the one host's batch.
         """
         self.rows(start_step, batch_size, process_index, process_count)  # refuse early
+        size = batch_size * self.options.draws
+        share = size // process_count
+        several = max(1, _PLACES // share)
+
+        @functools.lru_cache(maxsize=2)
+        def ahead(block: int) -> list[Rows]:
+            first = block * several * size + process_index * share
+            return self._rows(first, size, share, several)
 
         def rows(step: int) -> Rows:
-            return self.rows(step, batch_size, process_index, process_count)
+            return ahead(step // several)[step % several]
 
         return pipeline.batches(self.reader, rows, start_step)
 

@@ -64,6 +64,20 @@ def test_hosts_concatenate_to_the_global_batch(task):
         assert same(joined, whole[step])
 
 
+@pytest.mark.parametrize("places", [1, 6, 64])
+def test_how_far_ahead_the_walk_is_worked_out_changes_no_batch(
+    places, pairs, monkeypatch
+):
+    data = {"task": "paired", "source": f"folder:{pairs}", "image_size": 8, "draws": 2}
+    task = make_task({**data, "in_memory": True, "holdout": 0.0}, seed=3)
+    monkeypatch.setattr("jaxgan.data.task._PLACES", places)
+    found = take(task, 3, 9, 4, 1, 2)
+    for step, raw in enumerate(found, 3):
+        wanted = task.reader.read(task.rows(step, 4, 1, 2))
+        wanted = {k: v.reshape(2, 2, *v.shape[1:]) for k, v in wanted.items()}
+        assert same(raw, wanted)
+
+
 def test_an_epoch_shows_every_example_once_and_pairs_stay_together(task):
     batches = take(task, 0, 7, batch_size=3)  # three epochs of seven
     a, b = (np.concatenate([x[k] for x in batches]) for k in "ab")
