@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxgan.core.errors import UserError
@@ -57,6 +59,9 @@ def query(
     then, with probability 1/2 it is returned and not stored, else a uniformly chosen
     stored image is returned and its place taken. Gradients stop here.
 
+    Under `jax.sharding.use_abstract_mesh` or `jax.set_mesh` a pool whose groups the
+    devices cannot share evenly is whole on each of them, and the batch is gathered.
+
     Args:
       pool: the pool; one of size 0 returns the images as they are.
       images: the new images; the batch must be a multiple of the pool's groups.
@@ -79,28 +84,76 @@ def query(
     coin_key, slot_key = jax.random.split(key)
     coins = jax.random.bernoulli(coin_key, 0.5, grouped.shape[:2])
     slots = jax.random.randint(slot_key, grouped.shape[:2], 0, size)
+    trades = _trades(pool.count, coins, slots, size)
+    mesh = jax.sharding.get_abstract_mesh()
+    shared = not mesh.empty and batch % mesh.size == 0
+    whole, split = PartitionSpec(), PartitionSpec(mesh.axis_names)
+    travels = shared and groups % mesh.size != 0
+    if travels:  # the batch, once; left to itself, XLA moves indices and whole pools
+        grouped, trades = jax.lax.with_sharding_constraint((grouped, trades), whole)
 
-    def one(
-        stored: Float[Array, "p h w c"],
-        count: Int[Array, ""],
-        image: Float[Array, "h w c"],
-        coin: Bool[Array, ""],
-        slot: Int[Array, ""],
-    ) -> tuple[Float[Array, "p h w c"], Int[Array, ""], Float[Array, "h w c"]]:
-        full = count >= size
-        slot = jnp.where(full, slot, count)
-        old = stored[slot]
-        exchange = full & coin
-        result = jnp.where(exchange, old, image)
-        write = exchange | ~full
-        stored = stored.at[slot].set(jnp.where(write, image, old))
-        return stored, jnp.minimum(count + 1, size), result
+    def choose(where: Bool[Array, "g m"], yes: Any, no: Any) -> Any:
+        ones = (1,) * (grouped.ndim - where.ndim)
+        return jnp.where(where.reshape(*where.shape, *ones), yes, no)
 
-    stored, count, results = pool.images, pool.count, []
-    for i in range(batch // groups):  # a later image may draw a slot just written
-        stored, count, result = jax.vmap(one)(
-            stored, count, grouped[:, i], coins[:, i], slots[:, i]
-        )
-        results.append(result)
-    mixed = jnp.stack(results, axis=1).reshape(images.shape).astype(images.dtype)
-    return ImagePool(stored, count), mixed
+    stored = jax.vmap(_take)(pool.images, trades.slot)
+    written = jax.vmap(_take)(grouped, jnp.maximum(trades.writer, 0))
+    old = choose(trades.writer < 0, stored, written)
+    mixed = choose(trades.returns_old, old, grouped).reshape(images.shape)
+    store = jax.vmap(_put)(pool.images, trades.place, grouped)
+    if travels:
+        mixed = jax.lax.with_sharding_constraint(mixed, split)
+        store = jax.lax.with_sharding_constraint(store, whole)
+    count = jnp.minimum(pool.count + grouped.shape[1], size)
+    return ImagePool(store, count), mixed.astype(images.dtype)
+
+
+class _Trades(NamedTuple):
+    """What becomes of every image of a batch, `[groups, batch / groups]` each.
+
+    Attributes:
+      returns_old: whether an older image is returned instead.
+      slot: that it would exchange with.
+      writer: which image of the batch last wrote that slot before, -1 if none.
+      place: the slot where it stays; beyond the pool if it does not stay.
+    """
+
+    returns_old: Bool[Array, "g m"]
+    slot: Int[Array, "g m"]
+    writer: Int[Array, "g m"]
+    place: Int[Array, "g m"]
+
+
+def _trades(
+    count: Int[Array, " g"],
+    coins: Bool[Array, "g m"],
+    slots: Int[Array, "g m"],
+    size: int,
+) -> _Trades:
+    """Index arithmetic in place of exchanges one after another."""
+    m = coins.shape[1]
+    numbers = np.arange(m, dtype=np.int32)
+    before = numbers[:, None] > numbers  # [i, j]: j comes before i
+    filled = count[:, None] + numbers
+    full = filled >= size
+    slot = jnp.where(full, slots, filled)
+    nowhere = size + numbers  # a place of its own, so that places are unique
+    written = jnp.where(full & ~coins, nowhere, slot)
+    same = written[:, :, None] == written[:, None, :]
+    return _Trades(
+        returns_old=full & coins,
+        slot=slot,
+        writer=jnp.max(jnp.where(same & before, numbers, -1), axis=-1),
+        place=jnp.where(jnp.any(same & before.T, axis=-1), nowhere, written),
+    )
+
+
+def _take(images: Float[Array, "n h w c"], i: Int[Array, " m"]) -> Array:
+    return images[i]
+
+
+def _put(
+    images: Float[Array, "p h w c"], i: Int[Array, " m"], new: Float[Array, "m h w c"]
+) -> Array:
+    """Those of `i` within the pool."""
+    return images.at[i].set(new, mode="drop", unique_indices=True)

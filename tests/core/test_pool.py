@@ -56,6 +56,60 @@ def test_a_batch_equals_its_images_one_after_another(key):
     assert len(returned[4:]) == len(set(returned[4:]))
 
 
+def exchanged(state, images, key):
+    """The reference: one image after another, in Python."""
+    groups, size = state.images.shape[:2]
+    share = len(images) // groups
+    coin_key, slot_key = jax.random.split(key)
+    coins = np.asarray(jax.random.bernoulli(coin_key, 0.5, (groups, share)))
+    slots = np.asarray(jax.random.randint(slot_key, (groups, share), 0, size))
+    stored, count = np.array(state.images), np.array(state.count)
+    result = np.array(images)
+    for n, image in enumerate(np.asarray(images)):
+        group, i = divmod(n, share)
+        if count[group] < size:
+            stored[group, count[group]] = image
+            count[group] += 1
+        elif coins[group, i]:
+            slot = slots[group, i]
+            result[n] = stored[group, slot]
+            stored[group, slot] = image
+    return pool.ImagePool(stored, count), result
+
+
+@pytest.mark.parametrize(
+    ("size", "batch", "groups"),
+    [
+        *((50, 1, 1), (50, 8, 1), (5, 3, 1), (4, 8, 1), (1, 6, 1), (3, 32, 1)),
+        *((16, 8, 8), (16, 32, 8), (8, 8, 2), (2, 12, 2), (12, 9, 3)),
+    ],
+)
+def test_indices_exchange_as_one_image_after_another_does(size, batch, groups, key):
+    """Bit for bit: while a pool fills, is passed, and slots are drawn repeatedly."""
+    state = pool.create(size, (2, 1, 3), groups)
+    for i in range(40):
+        own, image_key = jax.random.split(jax.random.fold_in(key, i))
+        images = jax.random.normal(image_key, (batch, 2, 1, 3))
+        wanted = exchanged(state, images, own)
+        state, mixed = QUERY(state, images, own)
+        for found, reference in zip(
+            (*jax.tree.leaves(state), mixed),
+            (wanted[0].images, wanted[0].count, wanted[1]),
+            strict=True,
+        ):
+            assert np.asarray(found).tobytes() == reference.tobytes()
+
+
+def test_half_precision_images_come_back_as_they_went(key):
+    state = pool.create(2, (1, 1, 1))
+    for i in range(8):
+        images = jnp.asarray([[[[i + 0.5]]], [[[-i]]]], jnp.bfloat16)
+        wanted = exchanged(state, images.astype(jnp.float32), key)[1]
+        state, mixed = QUERY(state, images, key)
+        assert mixed.dtype == jnp.bfloat16 and state.images.dtype == jnp.float32
+        np.testing.assert_array_equal(mixed.astype(jnp.float32), wanted)
+
+
 def test_groups_keep_to_their_share_of_the_batch(key):
     state = pool.create(8, (1, 1, 1), groups=2)
     for i in range(20):
