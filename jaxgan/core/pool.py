@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxgan.core.errors import UserError
@@ -56,8 +57,10 @@ def query(
 
     Per image, in batch order: while its group is not full it is stored and returned;
     then, with probability 1/2 it is returned and not stored, else a uniformly chosen
-    stored image is returned and its place taken. Gradients stop here. Where the pool
-    has fewer groups than there are devices the batch travels, once, and nothing else.
+    stored image is returned and its place taken. Gradients stop here.
+
+    Under `jax.sharding.use_abstract_mesh` or `jax.set_mesh` a pool whose groups the
+    devices cannot share evenly is whole on each of them, and the batch is gathered.
 
     Args:
       pool: the pool; one of size 0 returns the images as they are.
@@ -82,22 +85,27 @@ def query(
     coins = jax.random.bernoulli(coin_key, 0.5, grouped.shape[:2])
     slots = jax.random.randint(slot_key, grouped.shape[:2], 0, size)
     trades = _trades(pool.count, coins, slots, size)
+    mesh = jax.sharding.get_abstract_mesh()
+    shared = not mesh.empty and batch % mesh.size == 0
+    whole, split = PartitionSpec(), PartitionSpec(mesh.axis_names)
+    travels = shared and groups % mesh.size != 0
+    if travels:  # the batch, once; left to itself, XLA moves indices and whole pools
+        grouped, trades = jax.lax.with_sharding_constraint((grouped, trades), whole)
 
     def choose(where: Bool[Array, "g m"], yes: Any, no: Any) -> Any:
         ones = (1,) * (grouped.ndim - where.ndim)
         return jnp.where(where.reshape(*where.shape, *ones), yes, no)
 
-    # `grouped` chosen from last keeps the result where the batch lies, and a scatter
-    # moves no more than the batch where the pool is whole on every device.
     stored = jax.vmap(_take)(pool.images, trades.slot)
     written = jax.vmap(_take)(grouped, jnp.maximum(trades.writer, 0))
     old = choose(trades.writer < 0, stored, written)
-    mixed = choose(trades.returns_old, old, grouped)
-    new = ImagePool(
-        jax.vmap(_put)(pool.images, trades.place, grouped),
-        jnp.minimum(pool.count + grouped.shape[1], size),
-    )
-    return new, mixed.reshape(images.shape).astype(images.dtype)
+    mixed = choose(trades.returns_old, old, grouped).reshape(images.shape)
+    store = jax.vmap(_put)(pool.images, trades.place, grouped)
+    if travels:
+        mixed = jax.lax.with_sharding_constraint(mixed, split)
+        store = jax.lax.with_sharding_constraint(store, whole)
+    count = jnp.minimum(pool.count + grouped.shape[1], size)
+    return ImagePool(store, count), mixed.astype(images.dtype)
 
 
 class _Trades(NamedTuple):

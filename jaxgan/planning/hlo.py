@@ -226,8 +226,8 @@ def _called(instruction: Instruction, bodies: Bodies) -> list[tuple[str, int]]:
     _, _, op, _, line = instruction
     match op:
         case "while":
-            (body,) = re.findall(r"body=%?([\w.\-]+)", line)
-            return [(body, _trips(line, bodies) or 1)]
+            parts = re.findall(r"(?:condition|body)=%?([\w.\-]+)", line)
+            return [(part, _trips(line, bodies) or 1) for part in parts]
         case "conditional":
             return [(name, 1) for name in _branches(line)]
         case "fusion" | "call" | "async-start":

@@ -151,8 +151,8 @@ def placed(tree: Any, where: Any) -> Any:
 
 
 def gathered(step: Step, mesh: Mesh) -> Step:
-    """A stage's step that sees whole arrays: what lies split over `model` is gathered
-    before it, and may be cut again after it.
+    """A stage's step that sees whole arrays, and the mesh: what lies split over `model`
+    is gathered before it, and may be cut again after it.
 
     Left to itself, XLA splits activations along with the parameters, and both of its
     partitioners then compute wrong gradients of some networks (DCGAN's, on a mesh of
@@ -162,15 +162,18 @@ def gathered(step: Step, mesh: Mesh) -> Step:
       step: `step(state, ...) -> (state, metrics)`.
       mesh: of `make_mesh`.
     """
-    if mesh.shape["model"] == 1:
+    if mesh.size == 1:
         return step
 
     def whole(state: TrainState) -> TrainState:
+        if mesh.shape["model"] == 1:
+            return state
         where = shardings(mesh, state, large=sys.maxsize)
         return jax.lax.with_sharding_constraint(state, where)
 
     def call(state: TrainState, *others: Any) -> tuple[TrainState, Any]:
-        state, metrics = step(whole(state), *others)
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            state, metrics = step(whole(state), *others)
         return whole(state), metrics
 
     return call

@@ -2,11 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
 from jaxgan.core import pool
 from jaxgan.core.errors import UserError
+from jaxgan.core.state import TrainState
+from jaxgan.planning import hlo
 from jaxgan.training import sharding
 
 
@@ -72,3 +75,32 @@ def test_split_arrays_come_back_whole_on_one_device():
     local = sharding.on_this_process(placed, mesh(2, 4))
     assert len(local["w"].devices()) == 1
     assert (local["w"] == tree["w"]).all()
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8, 16])
+def test_on_a_mesh_a_pool_exchanges_the_same_and_at_most_gathers_the_batch(groups, key):
+    devices, images = mesh(4, 2), jax.random.normal(key, (16, 2, 2, 1))
+
+    def step(state, images, key):  # with work that must stay where the batch lies
+        new, mixed = pool.query(state.memory["pool"], jnp.sin(images), key)
+        return state.remember(pool=new), jnp.cos(mixed)
+
+    zero = jnp.zeros((), jnp.int32)
+    memory = {"pool": pool.create(32, (2, 2, 1), groups)}
+    one = TrainState(zero, zero, {}, {}, {}, {}, memory)
+    where = sharding.shardings(devices, one)
+    split = sharding.over_batch(devices)
+    eight, spread = jax.device_put((one, images), (where, split))
+    alone = jax.jit(step)
+    on_mesh = jax.jit(sharding.gathered(step, devices), out_shardings=(where, split))
+    for i in range(6):
+        own = jax.random.fold_in(key, i)
+        one, wanted = alone(one, images, own)
+        eight, found = on_mesh(eight, spread, own)
+        for x, y in zip(
+            jax.tree.leaves((eight, found)), jax.tree.leaves((one, wanted)), strict=True
+        ):
+            assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
+    text = hlo.text_of(on_mesh.lower(eight, spread, own).compile())
+    moved = [(c.kind, c.size) for c in hlo.collective_list(text)]
+    assert moved == ([] if groups % 8 == 0 else [("all-gather", images.nbytes)])
