@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
+import re
 import subprocess
 import sys
 from functools import partial
@@ -47,6 +48,7 @@ class Ran:
     batches: list
     states: list  # of each stage: before, after one step, after two; host copies
     metrics: list  # of each stage: two dicts
+    names: list  # of each stage: those of its step's operations
     resumed: list  # of each stage: the state after one step, saved and restored, then
     # the state and the metrics of another step
 
@@ -71,7 +73,7 @@ def _run(name: str, variant: str, folder: pathlib.Path) -> Ran:
     frozen = cases.random_frozen(system)
     key = jax.random.key(0)
     one, two = jax.random.fold_in(key, 1), jax.random.fold_in(key, 2)
-    state, batches, states, metrics, resumed = None, [], [], [], []
+    state, batches, states, metrics, names, resumed = None, [], [], [], [], []
     for stage in system.stages:
         batch = cases.random_batch(stage, size)
         batches.append(batch)
@@ -80,7 +82,9 @@ def _run(name: str, variant: str, folder: pathlib.Path) -> Ran:
         if stage.enter:
             state = jax.jit(stage.enter)(state, frozen, batch, key)
         before = state
-        step = jax.jit(stage.step).lower(before, frozen, batch, one).compile()
+        lowered = jax.jit(stage.step).lower(before, frozen, batch, one)
+        names.append(_operation_names(lowered))
+        step = lowered.compile()
         after, first = step(before, frozen, batch, one)
         state, second = step(after, frozen, batch, two)
         restored = _restored(after, before, folder / stage.name)
@@ -95,7 +99,7 @@ def _run(name: str, variant: str, folder: pathlib.Path) -> Ran:
         states.append((jax.device_get(state),) * 3)
         metrics.append(({}, {}))
         resumed.append((_restored(state, state, folder / "only"), state, {}))
-    return Ran(system, frozen, batches, states, metrics, resumed)
+    return Ran(system, frozen, batches, states, metrics, names, resumed)
 
 
 def _restored(state, like, folder: pathlib.Path):
@@ -184,6 +188,43 @@ def test_a_step_moves_its_players_networks_and_no_other(ran, name, variant):
                 assert not any(same) or np.mean(same) < 0.34, (stage.name, network)
             else:
                 assert all(same), (stage.name, network)
+
+
+@each_tiny
+def test_a_step_names_its_players_and_networks(ran, name, variant):
+    """For profiles: `jit(step)/update_generators/transpose(jvp(generator_ab))/...`."""
+    r = ran(name, variant)
+    players, unseen = r.system.optimizers(), set(r.system.networks())
+    for stage, names in zip(r.system.stages, r.names, strict=True):
+        scopes = _scopes(names)
+        for player in stage.players:
+            updates = {s for s in scopes if s.startswith("update_")}
+            (update,) = (s for s in updates if player in s[7:].split("+"))
+            inside = _scopes(n for n in names if update in n.split("/"))
+            assert set(players[player].networks) <= inside, (stage.name, player)
+        frozen = r.system.pretrained().items()
+        assert {n for n, need in frozen if stage.name in need.stages} <= scopes
+        unseen -= scopes
+    assert not unseen or not r.system.stages
+
+
+@each_system
+def test_a_mode_names_its_networks(name, variant):
+    system = cases.build(name, variant)
+    mode_name, mode = next(iter(system.inference.items()))
+    mesh = sharding.make_mesh({"data": 1, "model": 1})
+    program = steps.program(system, mode_name, 2, mesh, abstract=True)
+    lowered = program.call.lower(*program.arguments)
+    assert set(mode.networks) <= _scopes(_operation_names(lowered))
+
+
+def _operation_names(lowered) -> list[str]:
+    # Not of the compiled program, which may come from a cache that ignores names.
+    return re.findall(r'loc\("([^"]*)"', lowered.as_text(debug_info=True))
+
+
+def _scopes(names) -> set[str]:
+    return {scope for name in names for scope in re.split(r"[/()]", name)}
 
 
 @each_system

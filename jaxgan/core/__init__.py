@@ -26,6 +26,7 @@ from jaxgan.core.mode import (
     Voxels,
     check_modes,
 )
+from jaxgan.core.network import forward, named, predict
 from jaxgan.core.player import Player, adam, linear_decay, player
 from jaxgan.core.pool import ImagePool
 from jaxgan.core.state import TrainState, fold_name, initialize
@@ -42,9 +43,7 @@ from jaxgan.core.update import (
     Out,
     apply_gradients,
     at_least_float32,
-    forward,
     global_norm,
-    predict,
     update,
 )
 
@@ -91,6 +90,7 @@ __all__ = [
     "initialize",
     "interpolate_latent",
     "linear_decay",
+    "named",
     "one_of",
     "out_of_memory",
     "optimize_latent",

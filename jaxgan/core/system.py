@@ -70,7 +70,8 @@ class Pretrained:
 
     Attributes:
       network: its canonical name in `jaxgan.pretrained`, such as `vgg19`.
-      module: the Linen module, built as the system uses it.
+      module: the Linen module, built as the system uses it, with its key in
+        `System.pretrained` as `name`: profiles call it so.
       stages: the stages that need it; empty if only inference does.
       convention: the input that a file expects which does not say so itself; another
         than the file's own is refused.
@@ -94,7 +95,8 @@ class System(Protocol):
     microbatches: int
 
     def networks(self) -> dict[str, nn.Module]:
-        """`{network: Linen module}`, under the paper's names spelled out."""
+        """`{network: Linen module}`, under the paper's names spelled out, by
+        `core.named`."""
         ...
 
     def optimizers(self) -> dict[str, Player]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -47,46 +46,6 @@ class Fixed(struct.PyTreeNode):
 
 
 LossFn = Callable[..., tuple[Scalar, Out]]
-
-
-def forward(
-    module: nn.Module,
-    params: Params,
-    stats: Params,
-    *inputs: Any,
-    key: Key | None = None,
-    **options: Any,
-) -> tuple[Any, Params]:
-    """Applies a network and returns its outputs and its new collections.
-
-    Args:
-      module: the network.
-      params: its parameters.
-      stats: its other collections; returned as they came where nothing changes them.
-      *inputs: positional arguments of the network.
-      key: the dropout key, if the network draws any.
-      **options: keyword arguments of the network, such as `train=True`.
-    """
-    variables = {"params": params, **stats}
-    rngs = None if key is None else {"dropout": key}
-    if not stats:
-        return module.apply(variables, *inputs, rngs=rngs, **options), stats
-    return module.apply(variables, *inputs, rngs=rngs, mutable=list(stats), **options)
-
-
-def predict(
-    module: nn.Module,
-    variables: Mapping[str, Params],
-    *inputs: Any,
-    key: Key | None = None,
-    **options: Any,
-) -> Any:
-    """`forward` for inference: takes a network's variables, returns its outputs only.
-
-    Args: as `forward`; `variables` is `{"params": ..., **other collections}`.
-    """
-    stats = {name: tree for name, tree in variables.items() if name != "params"}
-    return forward(module, variables["params"], stats, *inputs, key=key, **options)[0]
 
 
 def global_norm(tree: Any) -> Scalar:
@@ -164,6 +123,9 @@ def update(
         memory holds the activations of one part. Equal to the whole batch for losses
         that are means over it and networks without batch statistics.
 
+    A profile and the operations of the compiled program name all of it
+    `update_<player>`.
+
     Returns:
       The new state and the loss's `Out`, metrics under their full names:
       `loss/<player>`, `loss/<player>/<term>`, `learning_rate/<player>`,
@@ -234,31 +196,34 @@ def update(
 
         return skipped(state, *over_parts(evaluate)[1:])
 
-    if gate is None:
-        return open_(state)
-    if not callable(gate):
-        return jax.lax.cond(gate, open_, closed, state)
+    with jax.named_scope(f"update_{label}"):
+        if gate is None:
+            return open_(state)
+        if not callable(gate):
+            return jax.lax.cond(gate, open_, closed, state)
 
-    pulls = []
+        pulls = []
 
-    def forward_only(
-        fixed: Fixed, arguments: tuple, options: dict
-    ) -> tuple[Scalar, Out, Params]:
-        value, pull, out = jax.vjp(
-            lambda own: loss(own, fixed, *arguments, **options), trained, has_aux=True
+        def forward_only(
+            fixed: Fixed, arguments: tuple, options: dict
+        ) -> tuple[Scalar, Out, Params]:
+            value, pull, out = jax.vjp(
+                lambda own: loss(own, fixed, *arguments, **options),
+                trained,
+                has_aux=True,
+            )
+            pulls.append(lambda: pull(jnp.ones_like(value) / microbatches)[0])
+            return value, out, ()
+
+        _, total, out = over_parts(forward_only)
+
+        def backward(state: TrainState) -> tuple[TrainState, Out]:
+            grads = jax.tree.map(lambda *g: sum(g), *[pull() for pull in pulls])
+            return applied(state, grads, total, out)
+
+        return jax.lax.cond(
+            gate(out.metrics), backward, lambda state: skipped(state, total, out), state
         )
-        pulls.append(lambda: pull(jnp.ones_like(value) / microbatches)[0])
-        return value, out, ()
-
-    _, total, out = over_parts(forward_only)
-
-    def backward(state: TrainState) -> tuple[TrainState, Out]:
-        grads = jax.tree.map(lambda *g: sum(g), *[pull() for pull in pulls])
-        return applied(state, grads, total, out)
-
-    return jax.lax.cond(
-        gate(out.metrics), backward, lambda state: skipped(state, total, out), state
-    )
 
 
 def _named(label: str, total: Scalar, metrics: Metrics) -> Metrics:

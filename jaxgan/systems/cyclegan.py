@@ -135,12 +135,12 @@ class CycleGAN:
         discriminator = translation_discriminator(
             self.discriminator, self.discriminator_channels, self.num_layers, **shared
         )
-        return {
-            "generator_ab": generator,
-            "generator_ba": generator,
-            "discriminator_a": discriminator,
-            "discriminator_b": discriminator,
-        }
+        return core.named(
+            generator_ab=generator,
+            generator_ba=generator,
+            discriminator_a=discriminator,
+            discriminator_b=discriminator,
+        )
 
     def optimizers(self) -> dict[str, Player]:
         rate = core.linear_decay(

@@ -115,7 +115,7 @@ class DCGAN:
         dcgan_networks.check_size(self.image_size, self.num_classes)
 
     def networks(self) -> dict[str, nn.Module]:
-        return dcgan_networks.dcgan_pair(
+        pair = dcgan_networks.dcgan_pair(
             self.image_size,
             self.channels,
             self.generator_channels,
@@ -125,6 +125,7 @@ class DCGAN:
             dense_units=self.dense_units,
             dtype=core.compute_dtype(self.dtype),
         )
+        return core.named(**pair)
 
     def optimizers(self) -> dict[str, Player]:
         def rate(count: Any, updates: int) -> Array:

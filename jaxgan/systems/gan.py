@@ -151,8 +151,8 @@ class GAN:
 
     def networks(self) -> dict[str, nn.Module]:
         dtype = core.compute_dtype(self.dtype)
-        return {
-            "generator": MLPGenerator(
+        return core.named(
+            generator=MLPGenerator(
                 image_shape=(self.image_size, self.image_size, self.channels),
                 hidden_units=self.hidden_units,
                 hidden_activations=self.hidden_activations,
@@ -162,7 +162,7 @@ class GAN:
                 output_weight_range=self.output_weight_range,
                 dtype=dtype,
             ),
-            "discriminator": MaxoutDiscriminator(
+            discriminator=MaxoutDiscriminator(
                 units=self.discriminator_units,
                 num_pieces=self.num_pieces,
                 conv_units=self.discriminator_conv_units,
@@ -171,7 +171,7 @@ class GAN:
                 weight_range=self.discriminator_weight_range,
                 dtype=dtype,
             ),
-        }
+        )
 
     def optimizers(self) -> dict[str, Player]:
         def rate(count: Any) -> Scalar:

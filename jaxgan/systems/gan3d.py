@@ -98,17 +98,17 @@ class GAN3D:
 
     def networks(self) -> dict[str, nn.Module]:
         dtype = core.compute_dtype(self.dtype)
-        return {
-            "generator": voxel.VoxelGenerator(
+        return core.named(
+            generator=voxel.VoxelGenerator(
                 self.channels,
                 voxel.stem_of(self.resolution, len(self.channels)),
                 self.norm_momentum,
                 dtype,
             ),
-            "discriminator": voxel.VoxelDiscriminator(
+            discriminator=voxel.VoxelDiscriminator(
                 self.channels[::-1], self.norm_first, self.norm_momentum, dtype
             ),
-        }
+        )
 
     def optimizers(self) -> dict[str, Player]:
         adam = partial(core.adam, b1=self.beta1)

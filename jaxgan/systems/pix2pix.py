@@ -157,7 +157,7 @@ class Pix2Pix:
         discriminator = translation_discriminator(
             self.discriminator, self.discriminator_channels, self.num_layers, **shared
         )
-        return {"generator": generator, "discriminator": discriminator}
+        return core.named(generator=generator, discriminator=discriminator)
 
     def optimizers(self) -> dict[str, Player]:
         rate = core.linear_decay(

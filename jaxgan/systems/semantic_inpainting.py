@@ -127,7 +127,7 @@ class SemanticInpainting:
         dcgan_networks.check_size(self.image_size)
 
     def networks(self) -> dict[str, nn.Module]:
-        return dcgan_networks.dcgan_pair(
+        pair = dcgan_networks.dcgan_pair(
             self.image_size,
             self.channels,
             self.generator_channels,
@@ -135,6 +135,7 @@ class SemanticInpainting:
             lineage=self.lineage,
             dtype=core.compute_dtype(self.dtype),
         )
+        return core.named(**pair)
 
     def optimizers(self) -> dict[str, Player]:
         return {}

@@ -162,7 +162,7 @@ class SRGAN:
             self.discriminator_head,
             **shared,
         )
-        return {"generator": generator, "discriminator": discriminator}
+        return core.named(generator=generator, discriminator=discriminator)
 
     def optimizers(self) -> dict[str, Player]:
         """The generator has a player, and so an optimiser, for each stage."""
@@ -191,6 +191,7 @@ class SRGAN:
             depth=19,
             taps=tuple(sorted({self._tap(loss) for loss in stages.values()})),
             dtype=core.compute_dtype(self.dtype),
+            name="vgg19",
         )
         stated = self.weights_convention
         convention = None if stated == "auto" else stated
