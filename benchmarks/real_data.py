@@ -161,7 +161,7 @@ RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
             "data.where": "{{'rotation': 0}}",
             "data.holdout_by": "object_id",
             "system.channels": (128, 64, 32, 16),
-            "system.num_steps": 2400,
+            "system.num_steps": 3200,
             "training.batch_size": 16,
             "training.log_every": 50,
             "training.checkpoint_every": 400,
