@@ -88,6 +88,7 @@ def get_config(variant: str = "facades") -> ConfigDict:
     config.system.norm = "batch"
     config.system.norm_groups = 0
     config.system.adversarial = "bce"
+    config.system.hole = False  # inpainting
     config.system.conditional = True
     config.system.lambda_gan = 1.0
     config.system.lambda_l1 = 100.0
