@@ -205,7 +205,8 @@ def test_a_step_names_its_players_and_networks(ran, name, variant):
         frozen = r.system.pretrained().items()
         assert {n for n, need in frozen if stage.name in need.stages} <= scopes
         unseen -= scopes
-    assert not unseen or not r.system.stages
+    if variant == "tiny":  # others have losses without a discriminator
+        assert not unseen or not r.system.stages
 
 
 @each_system
