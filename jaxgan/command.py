@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging as python_logging
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from absl import flags, logging
 
-from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan import peers
+from jaxgan.core.errors import PeerLost, UserError, did_you_mean
 
 _PLAINER = {  # than Python's own words
     r"invalid literal for int\(\) with base 10: '.*'$": "it must be a whole number",
@@ -31,19 +33,33 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> NoR
     _show_warnings()
     try:
         status = main(argv)
+    except SystemExit as error:  # a run that was stopped, or `--help`
+        status = int(error.code or 0)
+    except PeerLost as error:
+        peers.lost(error.why)
+        fail(str(error))
     except UserError as error:
         fail(str(error))
     except KeyboardInterrupt:  # the second Ctrl-C, or one before training began
+        peers.leave("it was interrupted", 130)
         sys.exit(130)
     except BrokenPipeError:  # `jaxgan systems | head`
         sys.stderr.close()
         sys.exit(1)
+    except Exception as error:
+        if peers.watched():
+            traceback.print_exc()
+            peers.leave(f"{type(error).__name__}: {error}")
+        raise
+    peers.finish(status or 0)
     sys.exit(status or 0)
 
 
 def fail(message: str) -> NoReturn:
     """Prints one line of error and exits with 1."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    line = " ".join(message.split())
+    print(f"error: {line}", file=sys.stderr, flush=True)
+    peers.leave(line)
     sys.exit(1)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
 from absl import flags
 
+from jaxgan import peers
 from jaxgan.core.errors import UserError
 
 PLATFORMS = ("auto", "cpu", "gpu", "tpu")
@@ -46,10 +48,23 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "process_id", None, "which of them this is, from 0", flag_values=values
     )
+    flags.DEFINE_integer(
+        "peer_timeout",
+        100,
+        "seconds within which all processes end when one of them is lost",
+        lower_bound=10,
+        flag_values=values,
+    )
 
 
-def prepare(values: flags.FlagValues) -> None:
+def prepare(
+    values: flags.FlagValues, after_loss: Callable[[], str] | None = None
+) -> None:
     """Does what the flags of `define_flags` say.
+
+    Args:
+      values: the flags.
+      after_loss: what to do when another process was lost, see `peers.watch`.
 
     Raises:
       UserError: if the device is not there, or the processes do not find one another.
@@ -65,7 +80,8 @@ def prepare(values: flags.FlagValues) -> None:
         jax.config.update("jax_platforms", "cpu")
     given = (values.coordinator_address, values.num_processes, values.process_id)
     if values.distributed:
-        _join(*given)
+        _join(*given, timeout=values.peer_timeout)
+        peers.watch(values.peer_timeout, after_loss)
     elif given != (None, None, None):
         raise UserError(
             "--coordinator_address, --num_processes and --process_id are for several "
@@ -75,20 +91,22 @@ def prepare(values: flags.FlagValues) -> None:
         _require(values.device)
 
 
-def _join(*given: Any) -> None:
+def _join(*given: Any, timeout: int) -> None:
     if any(v is not None for v in given) and None in given:
         raise UserError(
             "--coordinator_address, --num_processes and --process_id belong together: "
             "give all three, or none where SLURM or a TPU pod knows them"
         )
+    problem = (
+        "--distributed: the processes did not find one another ({reason}): check "
+        "--coordinator_address, --num_processes and --process_id"
+    )
     try:
-        jax.distributed.initialize(*given)
+        with peers.joining(problem.format(reason="one waited for the rest in vain")):
+            jax.distributed.initialize(*given, heartbeat_timeout_seconds=timeout)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(
-            f"--distributed: the processes did not find one another ({reason}): check "
-            "--coordinator_address, --num_processes and --process_id"
-        ) from error
+        raise UserError(problem.format(reason=reason)) from error
 
 
 def _require(platform: str) -> None:

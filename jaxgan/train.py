@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import jax
 from absl import flags
 
 from jaxgan import command, config_files, devices
@@ -35,7 +36,8 @@ devices.define_flags(FLAGS)
 def main(argv: Sequence[str]) -> None:
     """Trains, then says where the results are; exits as the run ended."""
     overrides = command.parse(FLAGS, argv, _help(argv), required=("config", "workdir"))
-    devices.prepare(FLAGS)  # a config's `dtype: auto` already looks at them
+    # Before the config, whose `dtype: auto` already looks at the devices.
+    devices.prepare(FLAGS, after_loss=lambda: _how_to_go_on(FLAGS.workdir))
     config = config_files.load(FLAGS.config, overrides)
 
     # After the devices are chosen: these import everything.
@@ -66,11 +68,25 @@ def main(argv: Sequence[str]) -> None:
         )
     except signals.Stopped as stopped:
         sys.exit(stopped.code)
+    if jax.process_index() != 0:
+        return
     print(f"run: {result.workdir}")
     if result.last_grid is not None:
         print(f"samples: {result.last_grid}")
     if result.evaluation:
         print(f"evaluation: {loop.format_figures(result.evaluation)}")
+
+
+def _how_to_go_on(workdir: str) -> str:
+    from jaxgan.training import checkpoint
+
+    steps = checkpoint.committed(f"{workdir}/checkpoints")
+    if not steps:
+        return "no checkpoint was written yet; start all processes again"
+    return (
+        f"the last checkpoint is step {steps[-1]}; start all processes again with the "
+        "same command and the run goes on from there"
+    )
 
 
 def _help(argv: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from etils import epath
 
-from jaxgan.core.errors import UserError
+from jaxgan.core.errors import UserError, is_lost_peer
 from jaxgan.core.state import TrainState
 from jaxgan.training.writer import is_remote
 
@@ -90,6 +91,7 @@ class Checkpoints:
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=policies.AnyPreservationPolicy(kept),
                 cleanup_tmp_directories=is_remote(self._directory),
+                async_options=ocp.AsyncOptions(barrier_sync_fn=_barrier),
             ),
         )
         self._pending: int | None = None
@@ -173,6 +175,8 @@ class Checkpoints:
             except UserError:
                 raise
             except Exception as error:  # orbax raises whatever its layers raise
+                if is_lost_peer(error):
+                    raise
                 problem = _cause(error)
                 logging.info("checkpoint %d: %s", step, error)
                 unreadable.append(step)
@@ -213,7 +217,9 @@ class _Disk:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
-        if isinstance(error, Exception) and not isinstance(error, UserError):
+        if isinstance(error, UserError) or is_lost_peer(error):
+            return  # it says it itself; or it is not the disk
+        if isinstance(error, Exception):
             where = self._checkpoints._directory
             self._checkpoints._pending = None
             logging.info("checkpoint %d: %s", self._step, error)
@@ -222,6 +228,17 @@ class _Disk:
                 f"({_cause(error)}): make room there, or give the run's directory to "
                 f"this user; {self._checkpoints._last()}"
             ) from error
+
+
+def _barrier(*, key: str, timeout_ms: int) -> None:
+    """Where the processes wait for one another while they write.
+
+    One whose write has failed says so at once. orbax would first have it wait for the
+    others, who wait for what it could not write, until both give up.
+    """
+    if (error := sys.exception()) is not None:
+        raise error
+    ocp.multihost.get_barrier_sync_fn()(key=key, timeout_ms=timeout_ms)
 
 
 def committed(directory: epath.PathLike) -> list[int]:

@@ -17,7 +17,13 @@ import jax
 from etils import epath
 from jax.sharding import Mesh
 
-from jaxgan.core.errors import UserError, did_you_mean, out_of_memory
+from jaxgan.core.errors import (
+    UserError,
+    did_you_mean,
+    is_lost_peer,
+    lost_peer,
+    out_of_memory,
+)
 from jaxgan.core.mode import check_modes
 from jaxgan.core.state import TrainState
 from jaxgan.core.system import Frozen, System
@@ -89,6 +95,7 @@ def train(
 
     Raises:
       UserError: for everything a user can put right.
+      PeerLost: if another process of the run is gone.
       Stopped: after SIGTERM or SIGINT, when the checkpoint is written.
     """
     configs.check_values(config)
@@ -96,15 +103,12 @@ def train(
     sharding.check_batch_size(config["training"]["batch_size"], mesh)
     frozen = dict(frozen or {})
     opened = starts.opened(workdir, config, hashes(frozen))
-    with opened as path, StopRequests() as stop:
+    with lost_peer(), opened as path, StopRequests() as stop:
         trainer = _Trainer(
             system, config, path, make_task, mesh, frozen, evaluate_fn, judges or {}
         )
-        try:
-            with out_of_memory(_NO_MEMORY):
-                return trainer.run(stop, init_from, init_from_partial)
-        finally:
-            trainer.close()
+        with trainer, out_of_memory(_NO_MEMORY):
+            return trainer.run(stop, init_from, init_from_partial)
 
 
 _NO_MEMORY = (
@@ -232,12 +236,16 @@ class _Trainer:
         self._save(state, "", {})
         return 0
 
-    def close(self) -> None:
-        """Lets a checkpoint in flight finish; an error on the way out stays hidden
-        behind the one that led here."""
-        with contextlib.suppress(UserError):
-            self.checkpoints.wait()
-        self.checkpoints.close()
+    def __enter__(self) -> _Trainer:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        """Lets a checkpoint in flight finish, unless it waits for a lost process; an
+        error on the way out stays hidden behind the one that led here."""
+        if not is_lost_peer(error):
+            with contextlib.suppress(UserError):
+                self.checkpoints.wait()
+            self.checkpoints.close()
         self.progress.close()
         if self.writer is not None:
             self.writer.close()

@@ -1,9 +1,7 @@
 """Two real processes of `jax.distributed` train as one, and stop together."""
 
-import contextlib
 import os
 import signal
-import socket
 import time
 
 import numpy as np
@@ -14,35 +12,9 @@ from jaxgan.training.writer import read_rows
 from tests.training import children
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-@contextlib.contextmanager
 def two_processes(workdir, *flags, split=False):
     """Two children of two devices each; a dead peer cannot hang the test."""
-    address = f"--coordinator_address=127.0.0.1:{free_port()}"
-    started = [
-        children.start(
-            workdir,
-            "--distributed",
-            address,
-            "--num_processes=2",
-            f"--process_id={i}",
-            *flags,
-            devices=2,
-            split=split,
-            log=f"{workdir}.{i}",
-        )
-        for i in range(2)
-    ]
-    try:
-        yield started
-    finally:
-        for process in started:
-            process.kill()
+    return children.together(workdir, *flags, split=split)
 
 
 def wait(started, workdir):

@@ -22,12 +22,19 @@ def uninterrupted(tmp_path_factory):
     return workdir
 
 
+def read_part(path):
+    """On the host, whatever devices wrote it."""
+    reader = ocp.PyTreeCheckpointer()
+    names = reader.metadata(path).item_metadata.tree
+    on_host = ocp.RestoreArgs(restore_type=np.ndarray)
+    return reader.restore(path, restore_args=jax.tree.map(lambda _: on_host, names))
+
+
 def state_of(workdir):
     """Every array of the newest checkpoint, by its path."""
     steps = [int(p.name) for p in (workdir / "checkpoints").iterdir()]
     path = workdir / "checkpoints" / str(max(steps))
-    reader = ocp.PyTreeCheckpointer()
-    trees = {part: reader.restore(path / part) for part in ("networks", "procedure")}
+    trees = {part: read_part(path / part) for part in ("networks", "procedure")}
     leaves = jax.tree_util.tree_leaves_with_path(trees)
     return {jax.tree_util.keystr(p): np.asarray(x) for p, x in leaves}
 
