@@ -120,7 +120,7 @@ class Watch:
 
     def __init__(self, state: Any, timeout: float, advice: Callable[[], str]):
         self._state, self._client = state, state.client
-        self._limit, self._period = timeout / 2, timeout / 50
+        self._limit, self._period = timeout / 2, timeout / 100
         self._advice = advice
         self._ending = threading.Lock()  # held for ever by the thread that ends us
         self.status: int | None = None

@@ -17,7 +17,7 @@ from tests.training.test_resume import TOTAL, assert_same_bytes, state_of
 
 TIMEOUT = 20  # seconds, of --peer_timeout
 FLAGS = ("--config.devices.data=-1", f"--peer_timeout={TIMEOUT}")
-SLOW = (pytest.mark.slow, pytest.mark.picked)
+SLOW = pytest.mark.slow
 
 
 def end(started, workdir, i, timeout=100):
@@ -33,9 +33,10 @@ def train(workdir, *flags, **more):
 
 
 def the_line(ended):
-    """What a process says at its end; the runtime's own words may come before it."""
+    """What a process says at its end, once, and no traceback. The runtime's own words
+    may surround it: its threads abort the process while ours ends it."""
     (line,) = [x for x in ended.err.splitlines() if x.startswith("error: ")]
-    assert ended.err.endswith(f"{line}\n")
+    assert "Traceback" not in ended.err, ended.err
     return line
 
 
@@ -106,7 +107,6 @@ def test_a_loss_before_the_first_step(victim, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.picked
 @pytest.mark.parametrize(
     ("victim", "why"),
     [(1, "another process was lost (process 1: no heartbeat for "), (0, "another ha")],
@@ -133,7 +133,6 @@ def test_the_mistake_of_one_process_ends_all_and_each_knows_it(victim, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.picked
 def test_a_mistake_that_all_make_is_told_by_each(tmp_path):
     workdir = tmp_path / "run"
     fault = Fault("mistake", 14)
@@ -155,7 +154,6 @@ def test_a_full_disk_of_one_process_ends_all(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.picked
 @pytest.mark.parametrize("victim", [0, 1])
 def test_who_has_finished_does_not_mind_a_loss(victim, tmp_path):
     workdir = tmp_path / "run"
@@ -168,7 +166,6 @@ def test_who_has_finished_does_not_mind_a_loss(victim, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.picked
 def test_processes_that_do_not_find_one_another(tmp_path):
     workdir = tmp_path / "run"
     faults = {i: {"fault": Fault("alone")} for i in (0, 1)}
