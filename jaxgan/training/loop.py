@@ -45,8 +45,10 @@ from jaxgan.training.writer import Writer, as_number
 
 Evaluate = Callable[..., Mapping[str, float]]  # (system, variables, frozen, config)
 
-# Updates dispatched and not done; their raw batches lie on the devices.
-_STEPS_AHEAD = 32
+# Updates dispatched and not done; their raw batches lie on the devices. XLA's client
+# for CPUs lets in 32 programs a device: threads that wait to let in one more are
+# missing to run what the other devices' collectives wait for, and nothing ends.
+_STEPS_AHEAD = 16
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -18,6 +19,9 @@ from tests.training.test_resume import TOTAL, assert_same_bytes, state_of
 TIMEOUT = 20  # seconds, of --peer_timeout
 FLAGS = ("--config.devices.data=-1", f"--peer_timeout={TIMEOUT}")
 SLOW = pytest.mark.slow
+ABORTS = pytest.mark.skipif(
+    jax.__version_info__ < (0, 10), reason="there the runtime exits, in its own words"
+)
 
 
 def end(started, workdir, i, timeout=100):
@@ -67,8 +71,8 @@ def test_only_the_first_process_prints(uninterrupted):
     first, second = (
         uninterrupted.with_name(f"reference.{i}.out").read_text() for i in (0, 1)
     )
-    assert f"run: {uninterrupted}" in first
-    assert not [x for x in second.splitlines() if not x.startswith("[Gloo]")]
+    for ours in ("stage warmup: compiled", "step 16/16", f"run: {uninterrupted}"):
+        assert ours in first and ours not in second
     for i in (0, 1):
         assert not uninterrupted.with_name(f"reference.{i}.err").read_text()
 
@@ -80,8 +84,8 @@ KILLS = {"in_a_step": Fault("batch", 14), "in_a_save": Fault("writing", 12)}
     ("victim", "when"),
     [
         (1, "in_a_step"),
-        (0, "in_a_save"),
-        pytest.param(0, "in_a_step", marks=SLOW),
+        pytest.param(0, "in_a_save", marks=ABORTS),
+        pytest.param(0, "in_a_step", marks=(SLOW, ABORTS)),
         pytest.param(1, "in_a_save", marks=SLOW),
     ],
 )
@@ -100,24 +104,25 @@ def test_the_others_end_and_a_restart_goes_on(victim, when, tmp_path, uninterrup
     assert not list((workdir / "checkpoints").glob("*tmp*"))
 
 
-@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=SLOW)])
+@pytest.mark.parametrize(
+    "victim", [pytest.param(0, marks=ABORTS), pytest.param(1, marks=SLOW)]
+)
 def test_a_loss_before_the_first_step(victim, tmp_path):
     line = lose(tmp_path / "run", victim, Fault("batch", 0))
     assert line.endswith(": no checkpoint was written yet; start all processes again")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("victim", "why"),
-    [(1, "another process was lost (process 1: no heartbeat for "), (0, "another ha")],
-)
-def test_a_process_that_hangs_is_lost_too(victim, why, tmp_path):
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=ABORTS), 1])
+def test_a_process_that_hangs_is_lost_too(victim, tmp_path):
     """The other waits for it inside a collective."""
     workdir = tmp_path / "run"
     special = {victim: {"fault": Fault("batch", 14, signal.SIGSTOP)}}
     with children.together(workdir, *FLAGS, special=special) as started:
         other = end(started, workdir, 1 - victim)
-    assert other.code == 1 and why in the_line(other), other.err
+    assert other.code == 1, other.err
+    why = ("as it does when another hangs", "(process 1: no heartbeat for ")[victim]
+    assert why in the_line(other)
 
 
 @pytest.mark.parametrize("victim", [1, pytest.param(0, marks=SLOW)])
@@ -166,6 +171,7 @@ def test_who_has_finished_does_not_mind_a_loss(victim, tmp_path):
 
 
 @pytest.mark.slow
+@ABORTS
 def test_processes_that_do_not_find_one_another(tmp_path):
     workdir = tmp_path / "run"
     faults = {i: {"fault": Fault("alone")} for i in (0, 1)}
