@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxgan.core import placement
 from jaxgan.core.errors import UserError
 from jaxgan.core.types import Key
 
@@ -59,8 +59,8 @@ def query(
     then, with probability 1/2 it is returned and not stored, else a uniformly chosen
     stored image is returned and its place taken. Gradients stop here.
 
-    Under `jax.sharding.use_abstract_mesh` or `jax.set_mesh` a pool whose groups the
-    devices cannot share evenly is whole on each of them, and the batch is gathered.
+    A pool whose groups the mesh's devices cannot share evenly is whole on each of them,
+    and the batch is gathered.
 
     Args:
       pool: the pool; one of size 0 returns the images as they are.
@@ -85,12 +85,9 @@ def query(
     coins = jax.random.bernoulli(coin_key, 0.5, grouped.shape[:2])
     slots = jax.random.randint(slot_key, grouped.shape[:2], 0, size)
     trades = _trades(pool.count, coins, slots, size)
-    mesh = jax.sharding.get_abstract_mesh()
-    shared = not mesh.empty and batch % mesh.size == 0
-    whole, split = PartitionSpec(), PartitionSpec(mesh.axis_names)
-    travels = shared and groups % mesh.size != 0
+    travels = groups % placement.devices() != 0
     if travels:  # the batch, once; left to itself, XLA moves indices and whole pools
-        grouped, trades = jax.lax.with_sharding_constraint((grouped, trades), whole)
+        grouped, trades = placement.replicated((grouped, trades))
 
     def choose(where: Bool[Array, "g m"], yes: Any, no: Any) -> Any:
         ones = (1,) * (grouped.ndim - where.ndim)
@@ -102,8 +99,7 @@ def query(
     mixed = choose(trades.returns_old, old, grouped).reshape(images.shape)
     store = jax.vmap(_put)(pool.images, trades.place, grouped)
     if travels:
-        mixed = jax.lax.with_sharding_constraint(mixed, split)
-        store = jax.lax.with_sharding_constraint(store, whole)
+        mixed, store = placement.over_batch(mixed), placement.replicated(store)
     count = jnp.minimum(pool.count + grouped.shape[1], size)
     return ImagePool(store, count), mixed.astype(images.dtype)
 

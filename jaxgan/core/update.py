@@ -11,6 +11,7 @@ import optax
 from flax import struct
 from jaxtyping import Array, Bool
 
+from jaxgan.core import placement
 from jaxgan.core.player import Player
 from jaxgan.core.state import TrainState
 from jaxgan.core.types import Key, Metrics, Params, Scalar
@@ -110,7 +111,8 @@ def update(
       state: the state before.
       loss: the loss of this update, minimised by all of `players` together.
       players: names in `optimizers`.
-      *args: arrays (or trees of arrays) whose first axis is the batch.
+      *args: arrays (or trees of arrays) whose first axis is the batch; split over the
+        devices of the mesh, if the step sees one, so that what it drew itself is too.
       optimizers: `{player: Player}` of the system.
       frozen: pretrained networks; reach the loss as `fixed.frozen`.
       gate: a replicated scalar; where it is false the loss is evaluated but nothing is
@@ -136,6 +138,7 @@ def update(
     trained = {n: state.params[n] for n in networks}
     fixed = Fixed(params=state.params, stats=state.stats, frozen=dict(frozen or {}))
     label = "+".join(players)
+    args = placement.over_batch(args)
 
     def part(i: int) -> tuple[tuple, dict]:
         options = {} if key is None else {"key": jax.random.fold_in(key, i)}
