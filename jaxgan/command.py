@@ -34,7 +34,8 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> NoR
     try:
         status = main(argv)
     except SystemExit as error:  # a run that was stopped, or `--help`
-        status = int(error.code or 0)
+        peers.finish(error.code if isinstance(error.code, int) else bool(error.code))
+        raise
     except PeerLost as error:
         peers.lost(error.why)
         fail(str(error))
