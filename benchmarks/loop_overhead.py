@@ -228,14 +228,9 @@ class Bare:
             leg, task, state, raw, steps_per_call
         )
         self._raw = next(feeds.stream(leg, 0, Stopwatch(), steps_per_call))
-        where = jax.tree.map(lambda x: x.sharding, state)
-        step = jax.jit(
-            sharding.gathered(stage.step, mesh),
-            out_shardings=(where, sharding.replicated(mesh)),
-            donate_argnums=0,
-        )
         data_key, self._key, _ = step_keys(config["seed"], 0)
         self._batch = jax.jit(task.preprocess)(raw, data_key)
+        step = steps.jitted(stage, state, mesh)
         lowered = step.lower(state, self._frozen, self._batch, self._key)
         self._step = lowered.compile()
 

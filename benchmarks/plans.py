@@ -96,18 +96,16 @@ def _failed(
 
 def page(rows: Sequence[report.Row], line: str) -> str:
     """The rows as Markdown."""
-    done = [row for row in rows if "error" not in row]
-    failed = [
-        f"Failed: `{row['config']}` on {row['topology']}: {row['error']}"
-        for row in rows
-        if "error" in row
-    ]
+    done, failed = report.parted(
+        rows, lambda row: f"`{row['config']}` on {row['topology']}"
+    )
     blocks = ["# Plans for hardware that was not here", report.about(rows, line)]
     if done:
         blocks.append(report.table(HEAD, [_cells(row) for row in done]))
     return "\n\n".join([*blocks, *failed])
 
 
+_TIMES = ("compute", "memory", "network")
 HEAD = (
     "config, stage",
     "topology",
@@ -153,9 +151,6 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         report.number(row["memory"].get("temporary", 0) / 1e9),
         f"{row['compile_seconds']:.0f}",
     )
-
-
-_TIMES = ("compute", "memory", "network")
 
 
 if __name__ == "__main__":

@@ -118,6 +118,20 @@ def about(rows: Sequence[Row], command: str) -> str:
     )
 
 
+def parted(
+    rows: Sequence[Row], what: Callable[[Row], str]
+) -> tuple[list[Row], list[str]]:
+    """The rows that have figures, and a line for each of the others.
+
+    Args:
+      rows: of a benchmark; a row that failed has an `error`.
+      what: names a row.
+    """
+    done = [row for row in rows if "error" not in row]
+    failed = [row for row in rows if "error" in row]
+    return done, [f"Failed: {what(row)}: {row['error']}" for row in failed]
+
+
 def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     rows = [head, ["---"] * len(head), *lines]

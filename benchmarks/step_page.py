@@ -9,8 +9,7 @@ from benchmarks import report
 
 def page(rows: Sequence[report.Row], name: str) -> str:
     """The rows as Markdown: time in one table, work and memory in another."""
-    done = [row for row in rows if "error" not in row]
-    failed = [f"Failed: {_what(row)}: {row['error']}" for row in rows if "error" in row]
+    done, failed = report.parted(rows, _what)
     notes = [
         f"Without its own data: {_what(row)}: {row['input_note']}"
         for row in done

@@ -174,6 +174,20 @@ def names(system: core.System, mode: str | None = None) -> list[str]:
     return [s.name for s in system.stages] or [next(iter(system.inference))]
 
 
+def jitted(stage: core.Stage, state: core.TrainState, mesh: Mesh) -> Any:
+    """A stage's step on a mesh, the state donated and left where it lies.
+
+    Args:
+      stage: whose step.
+      state: arrays, or their shapes, that know where they lie.
+      mesh: see `jaxgan.training.sharding`.
+    """
+    where = jax.tree.map(lambda x: x.sharding, state)
+    out = (where, sharding.replicated(mesh))
+    step = sharding.gathered(stage.step, mesh)
+    return jax.jit(step, out_shardings=out, donate_argnums=0)
+
+
 def program(
     system: core.System,
     name: str,
@@ -198,11 +212,7 @@ def program(
     make: Callable[[], Arguments] = lambda: begin(system, name, size, side)  # noqa: E731
     arguments = _placed(jax.eval_shape(make) if abstract else make(), mesh)
     if stage is not None:
-        where = jax.tree.map(lambda x: x.sharding, arguments.state)
-        out = (where, sharding.replicated(mesh))
-        whole = sharding.gathered(stage.step, mesh)
-        step = jax.jit(whole, out_shardings=out, donate_argnums=0)
-        return Program(name, step, arguments, True)
+        return Program(name, jitted(stage, arguments.state, mesh), arguments, True)
     mode = system.inference[name]
     plain = {
         field: declared.default
@@ -226,7 +236,6 @@ def _placed(arguments: Arguments, mesh: Mesh) -> Arguments:
         jax.tree.map(lambda x: split if x.ndim else whole, arguments.batch),
         whole,
     )
-
     return sharding.placed(arguments, where)
 
 

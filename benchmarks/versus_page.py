@@ -9,8 +9,7 @@ from benchmarks import official_pytorch, report
 
 def page(rows: Sequence[report.Row], name: str) -> str:
     """The rows as Markdown."""
-    done = [row for row in rows if "error" not in row]
-    failed = [f"Failed: {_what(row)}: {row['error']}" for row in rows if "error" in row]
+    done, failed = report.parted(rows, _what)
     blocks = ["# Our step and the official PyTorch step"]
     if not done:
         return "\n\n".join([*blocks, f"    {name}", *failed])

@@ -59,22 +59,16 @@ def main(argv: Sequence[str]) -> int:
             tell = lambda line, name=name: print(f"{name}: {line}", file=sys.stderr)  # noqa: E731
             plan = planner.largest_batch(number, tell)
         else:
-            plan = _one(planner, number)
+            try:
+                plan = planner.stage(number, config["training"]["batch_size"])
+            except plans.TooLarge:
+                plan = None
         fits &= plan is not None and plan.fits
         if FLAGS.json:
             print(json.dumps(pages.row(FLAGS.config, topology, name, plan)))
         else:
             print(pages.stage(name, plan), flush=True)
     return 0 if fits else 1
-
-
-def _one(planner, number):
-    from jaxgan.planning import plans
-
-    try:
-        return planner.stage(number, planner.config["training"]["batch_size"])
-    except plans.TooLarge:
-        return None
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ _SENT = {
     "collective-permute": lambda n: 1,
 }
 
+_WAITING = 2  # batches that lie on the device beside the one in use
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
@@ -45,6 +47,11 @@ class Estimate:
     sent: Mapping[str, tuple[int, float, float]]
     memory: Mapping[str, int]
     seconds: Mapping[str, float]
+
+    @property
+    def bytes_sent(self) -> float:
+        """Bytes that a device sends over the network, of all kinds together."""
+        return sum(out for _, _, out in self.sent.values())
 
     @property
     def peak_memory(self) -> int:
@@ -73,7 +80,6 @@ def estimate(
     peak: Peak | None,
     dtype: str,
     host_size: int,
-    waiting: int = 2,
 ) -> Estimate:
     """Reads a compiled update.
 
@@ -85,14 +91,13 @@ def estimate(
       peak: of the device; None if that is not known.
       dtype: the step's compute dtype, `bfloat16` or `float32`.
       host_size: how many devices the fast network joins.
-      waiting: batches that lie on the device beside the one in use.
     """
     text = compiled.as_text() or ""
+    costs = compiled.cost_analysis() or {}  # None for a GPU that is not here
     try:
         flops = hlo.text_flops(text)
     except ValueError:
-        flops = (compiled.cost_analysis() or {}).get("flops")
-    costs = compiled.cost_analysis()  # None for a GPU that is not here
+        flops = costs.get("flops")
     accessed = costs.get("bytes accessed") if costs else hlo.top_level_bytes(text)
     sent: dict[str, tuple[int, float, float]] = {}
     outside = False
@@ -102,37 +107,44 @@ def estimate(
         out += _SENT[each.kind](each.group_size) * results
         sent[each.kind] = count + each.times, size + results, out
         outside |= each.group_size > host_size
+    memory = _memory(compiled, state, frozen, raw)
+    found = Estimate(flops, accessed, sent, memory, {})
     seconds: dict[str, float] = {}
     if peak is not None and dtype in peak.matmul:
         seconds["compute"] = (flops or 0.0) / (1e12 * peak.matmul[dtype])
         seconds["memory"] = (accessed or 0.0) / (1e12 * peak.bandwidth)
         if rate := peak.outside if outside else peak.network:
-            total = sum(out for _, _, out in sent.values())
-            seconds["network"] = total / (1e9 * rate)
-    memory = _memory(compiled, state, frozen, raw, waiting)
-    return Estimate(flops, accessed, sent, memory, seconds)
+            seconds["network"] = found.bytes_sent / (1e9 * rate)
+    return dataclasses.replace(found, seconds=seconds)
 
 
 def _memory(
-    compiled: Compiled, state: TrainState, frozen: Any, raw: Any, waiting: int
+    compiled: Compiled, state: TrainState, frozen: Any, raw: Any
 ) -> dict[str, int]:
     plan: Any = compiled.memory_analysis()
     batch = on_one_device(raw)
-    found = {
+    held = {
         "parameters": on_one_device(state.params),
         "optimiser": on_one_device(state.opt_state),
         "statistics": on_one_device(state.stats),
         "averages": on_one_device(state.ema),
         "pools and the like": on_one_device(state.memory),
         "pretrained": on_one_device(frozen),
-        "batches": (1 + waiting) * batch,
+    }
+    arguments_and_results = (
+        plan.argument_size_in_bytes
+        + plan.output_size_in_bytes
+        - plan.alias_size_in_bytes
+    )
+    found = held | {
+        "batches": (1 + _WAITING) * batch,
         "temporary": plan.temp_size_in_bytes,
         "code": plan.generated_code_size_in_bytes,
+        # What layouts pad, and results that take no argument's place.
+        "padding and results": max(
+            0, arguments_and_results - sum(held.values()) - batch
+        ),
     }
-    named = sum(list(found.values())[:6]) + batch
-    # What layouts pad, and results that take no argument's place.
-    held = plan.argument_size_in_bytes + plan.output_size_in_bytes
-    found["padding and results"] = max(0, held - plan.alias_size_in_bytes - named)
     return {name: size for name, size in found.items() if size}
 
 

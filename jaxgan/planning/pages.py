@@ -49,8 +49,7 @@ def stage(name: str, plan: StagePlan | None) -> str:
     for kind, (count, size, _) in found.sent.items():
         lines.append(_row("network", f"{count} x {kind}, {_bytes(size)}", None))
     if found.sent and "network" in found.seconds:
-        total = sum(out for _, _, out in found.sent.values())
-        sent = f"{_bytes(total)} sent"
+        sent = f"{_bytes(found.bytes_sent)} sent"
         lines.append(_row("", sent, found.seconds["network"]))
     if found.least_seconds:
         rate = plan.batch_size / found.least_seconds

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -114,16 +114,9 @@ class Planner:
         self.mesh = sharding.make_mesh(config["devices"], topologies.devices(topology))
         self._make_task = make_task
         self._tasks = [self._task(leg) for leg in self.legs]
-
-    def stages(self) -> Iterator[StagePlan]:
-        """A plan for every stage, as each is compiled.
-
-        Raises:
-          UserError: if the devices cannot share the batch.
-          TooLarge: if the compiler finds no room for a stage.
-        """
-        for number in range(len(self.legs)):
-            yield self.stage(number, self.config["training"]["batch_size"])
+        stages = {leg.stage.name for leg in self.legs}
+        sources = dict.fromkeys(self.system.pretrained(), "random")
+        self._frozen = jax.eval_shape(lambda: load_frozen(self.system, sources, stages))
 
     def stage(self, number: int, batch_size: int) -> StagePlan:
         """The plan of one stage with a batch of this size.
@@ -139,7 +132,7 @@ class Planner:
         sharding.check_batch_size(batch_size, self.mesh)
         leg, task = self.legs[number], self._tasks[number]
         raws = [self._raw(t, batch_size) for t in self._tasks]
-        programs = Programs(self.system, self.config["seed"], self.mesh, self._frozen())
+        programs = Programs(self.system, self.config["seed"], self.mesh, self._frozen)
         begun = list(zip(self.legs, self._tasks, raws, strict=True))[: number + 1]
         state = programs.abstract(begun, self._tasks[0], raws[0])
         began = time.perf_counter()
@@ -265,11 +258,6 @@ class Planner:
             )
             for name, spec in task.raw_spec.items()
         }
-
-    def _frozen(self) -> Any:
-        names = {leg.stage.name for leg in self.legs}
-        sources = dict.fromkeys(self.system.pretrained(), "random")
-        return jax.eval_shape(lambda: load_frozen(self.system, sources, names))
 
 
 def _extrapolated(before: StagePlan | None, now: StagePlan) -> int | None:

@@ -22,6 +22,10 @@ HELP = (
     "h200:8, h100:16, a100:1, b200:8 (GPUs, 8 a host), cpu:2 (this machine's)"
 )
 GPUS_PER_HOST = 8
+_COMPILERS = {  # platform: module, name
+    "gpu": ("jax_cuda13_plugin", "JAX's CUDA plugin"),
+    "tpu": ("libtpu", "libtpu"),
+}
 TPU_AXES = {"v5e": 2, "v5p": 3, "v6e": 2}
 
 
@@ -149,9 +153,9 @@ def require(topology: Topology) -> None:
     Raises:
       UserError: if it is not, with the extra to install.
     """
-    parts = {"tpu": ("libtpu", "libtpu")}
-    parts["gpu"] = ("jax_cuda13_plugin", "JAX's CUDA plugin")
-    module, what = parts.get(topology.platform, ("jax", "JAX"))
+    if topology.platform not in _COMPILERS:
+        return
+    module, what = _COMPILERS[topology.platform]
     if importlib.util.find_spec(module) is None:
         raise UserError(
             f"--topology={topology.name} is compiled for by {what}, which is not "

@@ -137,10 +137,8 @@ def placed(tree: Any, where: Any) -> Any:
 
     Args:
       tree: arrays or `jax.ShapeDtypeStruct`s.
-      where: the sharding of every leaf, or one for all.
+      where: the sharding of every leaf.
     """
-    if isinstance(where, NamedSharding):
-        where = jax.tree.map(lambda _: where, tree)
 
     def place(x: Any, s: NamedSharding) -> Any:
         if isinstance(x, jax.ShapeDtypeStruct):
