@@ -33,7 +33,7 @@ from absl import flags
 from benchmarks import feeding, minimum, report, step_page, steps
 from jaxgan import command, config_files, core, devices
 from jaxgan.planning import hlo, peaks
-from jaxgan.training import configs, sharding
+from jaxgan.training import configs, programs, sharding
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("config", None, config_files.HELP, flag_values=FLAGS)
@@ -246,10 +246,11 @@ def _images(batch: Mapping[str, Any]) -> int:
 
 def _compile(program: steps.Program) -> tuple[Any, dict[str, float]]:
     began = time.perf_counter()
-    traced = program.call.trace(*program.arguments)
-    traced_at = time.perf_counter()
-    lowered = traced.lower()
-    lowered_at = time.perf_counter()
+    with programs.collector_paused():
+        traced = program.call.trace(*program.arguments)
+        traced_at = time.perf_counter()
+        lowered = traced.lower()
+        lowered_at = time.perf_counter()
     compiled = lowered.compile()
     return compiled, {
         "trace_s": traced_at - began,

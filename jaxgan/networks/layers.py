@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgan.networks.initializers import Initializer, normal_002
+from jaxgan.networks.parameters import parameter
 from jaxgan.ops.conv_transpose import conv_transpose
 from jaxgan.ops.strided_conv import strided_conv
 
@@ -60,8 +61,10 @@ class Conv(nn.Module):
             x = jnp.pad(x, ((0, 0), *pairs, (0, 0)), mode=self.padding_mode)
             pairs = ((0, 0),) * rank
         shape = (self.kernel_size,) * rank + (x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape)
-        bias = self.param("bias", self.bias_init, shape[-1:]) if self.use_bias else None
+        kernel = parameter(self, "kernel", self.kernel_init, shape)
+        bias = None
+        if self.use_bias:
+            bias = parameter(self, "bias", self.bias_init, shape[-1:])
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = strided_conv(x, kernel, (self.stride,) * rank, pairs)
         return y if bias is None else y + bias
@@ -99,9 +102,10 @@ class ConvTranspose(nn.Module):
     def __call__(self, x: Float[Array, "b *size c"]) -> Float[Array, "b *out_size f"]:
         rank = x.ndim - 2
         shape = (self.kernel_size,) * rank + (self.features, x.shape[-1])
-        kernel = self.param("kernel", self.kernel_init, shape)
-        zeros = nn.initializers.zeros
-        bias = self.param("bias", zeros, (self.features,)) if self.use_bias else None
+        kernel = parameter(self, "kernel", self.kernel_init, shape)
+        bias, zeros = None, nn.initializers.zeros
+        if self.use_bias:
+            bias = parameter(self, "bias", zeros, (self.features,))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         pairs = _pairs(self.padding, rank)
         y = conv_transpose(x, kernel, self.stride, pairs, self.output_padding)

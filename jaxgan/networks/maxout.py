@@ -14,6 +14,7 @@ from jaxgan.core.types import Image, Latent
 from jaxgan.core.update import at_least_float32
 from jaxgan.networks.initializers import Initializer, uniform
 from jaxgan.networks.layers import Conv, ConvTranspose
+from jaxgan.networks.parameters import parameter
 
 ACTIVATIONS = {"relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid, "linear": lambda x: x}
 CONV_WINDOWS = ((8, 4, 4), (8, 3, 4), (5, 3, 2))  # CIFAR's kernels, paddings and pools
@@ -149,7 +150,7 @@ class MLPGenerator(nn.Module):
                 name="output",
             )(x.reshape(x.shape[0], *grid, -1))
             zeros = nn.initializers.zeros
-            x = x + self.param("output_bias", zeros, self.image_shape)
+            x = x + parameter(self, "output_bias", zeros, self.image_shape)
         else:
             size = height * width * channels
             dense = nn.Dense(size, kernel_init=init, dtype=self.dtype, name="output")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgan.networks.initializers import Initializer, scale_normal_002
+from jaxgan.networks.parameters import parameter
 
 
 class BatchNorm(nn.Module):
@@ -52,24 +54,19 @@ class BatchNorm(nn.Module):
             if not self.is_initializing():
                 keep = self.momentum
                 count = x.size // mean.size  # symbolic while a mode is exported
-                unbiased = var * (count / jnp.maximum(count - 1, 1))
-                for running, new in ((running_mean, mean), (running_var, unbiased)):
-                    new = new if groups == 1 else jnp.mean(new, axis=0)
-                    new = new.astype(running.value.dtype)
-                    running.value = keep * running.value + (1.0 - keep) * new
+                running_mean.value, running_var.value = _averaged(
+                    running_mean.value, running_var.value, mean, var, count, keep
+                )
         else:
             mean, var = running_mean.value, running_var.value
-        scale = (
-            self.param("scale", self.scale_init, channels) if self.use_scale else 1.0
-        )
-        zeros = nn.initializers.zeros
-        bias = self.param("bias", zeros, channels) if self.use_bias else 0.0
+        scale, bias, zeros = 1.0, 0.0, nn.initializers.zeros
+        if self.use_scale:
+            scale = parameter(self, "scale", self.scale_init, channels)
+        if self.use_bias:
+            bias = parameter(self, "bias", zeros, channels)
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
         offset = bias - mean * factor
-        if groups != 1:
-            spread = (x.shape[0],) + (1,) * (x.ndim - 2) + channels
-            factor, offset = factor.reshape(spread), offset.reshape(spread)
-        return (x * factor + offset).astype(x.dtype).reshape(shape)
+        return _folded(x, factor, offset).reshape(shape)
 
 
 class InstanceNorm(nn.Module):
@@ -85,16 +82,14 @@ class InstanceNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *size c"]) -> Float[Array, "b *size c"]:
+        if not self.affine:
+            return _standardized(x, self.epsilon)
+        scale = parameter(self, "scale", scale_normal_002, x.shape[-1:])
+        bias = parameter(self, "bias", nn.initializers.zeros, x.shape[-1:])
         mean, var = _moments(x, tuple(range(1, x.ndim - 1)))
         factor = jax.lax.rsqrt(var + self.epsilon)
         offset = -mean * factor
-        if self.affine:
-            scale = self.param("scale", scale_normal_002, x.shape[-1:])
-            bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
-            factor, offset = factor * scale, offset * scale + bias
-        ones = (1,) * (x.ndim - 2)
-        shape = (x.shape[0], *ones, x.shape[-1])
-        return (x * factor.reshape(shape) + offset.reshape(shape)).astype(x.dtype)
+        return _folded(x, factor * scale, offset * scale + bias)
 
 
 class Norm(nn.Module):
@@ -130,8 +125,47 @@ def bias_before(norm: str) -> bool:
     return norm != "batch"
 
 
+# Layers of one shape are traced, differentiated and lowered once. These functions take
+# no parameters, so no gradient leaves them that is yet to be summed over devices: in a
+# call each such sum would be a reduction of its own.
+
+
+@partial(jax.jit, static_argnums=1)
+def _standardized(x: Array, epsilon: float) -> Array:
+    mean, var = _moments(x, tuple(range(1, x.ndim - 1)))
+    factor = jax.lax.rsqrt(var + epsilon)
+    return _folded(x, factor, -mean * factor)
+
+
+@partial(jax.jit, static_argnums=(4, 5))
+def _averaged(
+    running_mean: Array,
+    running_var: Array,
+    mean: Array,
+    var: Array,
+    count: Any,
+    keep: float,
+) -> tuple[Array, Array]:
+    unbiased = var * (count / jnp.maximum(count - 1, 1))
+
+    def average(running: Array, new: Array) -> Array:
+        new = new if new.ndim == running.ndim else jnp.mean(new, axis=0)
+        return keep * running + (1.0 - keep) * new.astype(running.dtype)
+
+    return average(running_mean, mean), average(running_var, unbiased)
+
+
+@partial(jax.jit, static_argnums=1)
 def _moments(x: Array, axes: tuple[int, ...]) -> tuple[Any, Any]:
     """Mean and variance in one pass over float32 values."""
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     mean = jnp.mean(x, axes)
     return mean, jnp.maximum(jnp.mean(jnp.square(x), axes) - jnp.square(mean), 0.0)
+
+
+def _folded(x: Array, factor: Array, offset: Array) -> Array:
+    """`x * factor + offset`, each for all of a batch, or for its parts `[g, c]`."""
+    if factor.ndim > 1:
+        spread = (x.shape[0], *[1] * (x.ndim - 2), x.shape[-1])
+        factor, offset = factor.reshape(spread), offset.reshape(spread)
+    return (x * factor + offset).astype(x.dtype)

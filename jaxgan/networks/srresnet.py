@@ -15,6 +15,7 @@ from jaxgan.core.update import at_least_float32
 from jaxgan.networks.initializers import Initializer, he_normal, torch_default
 from jaxgan.networks.layers import Conv, leaky_relu
 from jaxgan.networks.norms import BatchNorm
+from jaxgan.networks.parameters import parameter
 from jaxgan.ops.pixel_shuffle import pixel_shuffle
 
 SCALES = (2, 4, 8)
@@ -35,7 +36,7 @@ class PReLU(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         shape = () if self.shared else x.shape[-1:]
-        slope = self.param("slope", nn.initializers.constant(0.25), shape)
+        slope = parameter(self, "slope", nn.initializers.constant(0.25), shape)
         # In the slope's precision, so that its gradient is summed in float32.
         return jnp.where(x >= 0, x, (x * slope).astype(x.dtype))
 

@@ -14,6 +14,7 @@ from jaxgan.core.update import at_least_float32
 from jaxgan.networks.initializers import normal_002
 from jaxgan.networks.layers import Conv, ConvTranspose, leaky_relu
 from jaxgan.networks.norms import BatchNorm
+from jaxgan.networks.parameters import parameter
 
 
 class VoxelGenerator(nn.Module):
@@ -39,7 +40,7 @@ class VoxelGenerator(nn.Module):
     def __call__(self, z: Latent, *, train: bool) -> Voxels:
         """Maps `[b, z]` to occupancy probabilities `[b, r, r, r, 1]`."""
         shape = (4, 4, 4, self.channels[0], z.shape[-1])
-        kernel = self.param("up1_kernel", normal_002, shape)
+        kernel = parameter(self, "up1_kernel", normal_002, shape)
         if self.stem == 2:
             kernel = kernel[1:3, 1:3, 1:3]
         z, kernel = nn.dtypes.promote_dtype(z, kernel, dtype=self.dtype)
@@ -95,7 +96,7 @@ class VoxelDiscriminator(nn.Module):
             taps.append(x)
         # One output position: a matrix product with the taps that meet the grid.
         side, features = x.shape[1], x.shape[-1]
-        kernel = self.param("head_kernel", normal_002, (4, 4, 4, features, 1))
+        kernel = parameter(self, "head_kernel", normal_002, (4, 4, 4, features, 1))
         if side == 2:  # padding 1, stride 2
             kernel = kernel[1:3, 1:3, 1:3]
         elif side != 4:

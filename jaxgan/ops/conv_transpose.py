@@ -108,6 +108,14 @@ def _per_axis(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ..
 def _conv_transpose(
     x: Any, kernel: Any, strides: tuple[int, ...], pads: Pairs, size: tuple[Any, ...]
 ) -> Float[Array, "b *size o"]:
+    return _value(x, kernel, strides, pads, size)
+
+
+# Layers of one shape are traced once, whatever is differentiated.
+@partial(jax.jit, static_argnums=(2, 3, 4), inline=True)
+def _value(
+    x: Any, kernel: Any, strides: tuple[int, ...], pads: Pairs, size: tuple[Any, ...]
+) -> Any:
     # The point does not matter to a linear function, and its value is not computed.
     zeros = jnp.zeros((x.shape[0], *size, kernel.shape[-2]), x.dtype)
     _, transpose = jax.vjp(lambda y: strided_conv(y, kernel, strides, pads), zeros)
@@ -127,7 +135,13 @@ def _backward(
     residuals: tuple[Any, Any],
     cotangent: Any,
 ) -> tuple[Any, Any]:
-    x, kernel = residuals
+    return _gradients(*residuals, cotangent, strides, pads)
+
+
+@partial(jax.jit, static_argnums=(3, 4), inline=True)
+def _gradients(
+    x: Any, kernel: Any, cotangent: Any, strides: tuple[int, ...], pads: Pairs
+) -> tuple[Any, Any]:
     # The loss changes by <x, conv(g, k)>, linear in x and in k: a vjp in k yields the
     # input gradient as its value and, pulled back along x, the kernel gradient.
     x_gradient, pull = jax.vjp(

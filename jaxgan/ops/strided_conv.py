@@ -25,7 +25,7 @@ derivatives stay what they are.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -36,6 +36,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
+ALL = slice(None)
 AnyArray: TypeAlias = Array | np.ndarray  # constants of a custom_vjp are NumPy's
 Pairs = tuple[tuple[int, int], ...]
 
@@ -67,66 +68,101 @@ def strided_conv(
     # What the gradient to the input pads: unequal where rows are left over.
     unequal = any(lo != hi - (n + lo + hi - k) % s for n, k, s, (lo, hi) in axes)
     if swapped and unequal:
-        return _by_phases(x, kernel, strides, padding)
+        return _split(x, kernel, strides, padding)
     if swapped or len(sides) == 3:
-        on_cpu = _by_phases if len(sides) == 2 else _by_slices
-        return lax.platform_dependent(
-            x,
-            kernel,
-            cpu=lambda x, kernel: on_cpu(x, kernel, strides, padding),
-            default=lambda x, kernel: _conv(x, kernel, strides, padding),
-        )
+        return _split_on_cpu(x, kernel, strides, padding)
     return _conv(x, kernel, strides, padding)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def _traced(x: Any, kernel: Any, strides: Any, padding: Pairs) -> Any:
-    return _plain(strides, padding, x, kernel)
+@partial(jax.jit, static_argnums=(2, 3), inline=True)
+def _split(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any:
+    return _by_phases(x, kernel, strides, padding, _conv)
 
 
-# Layers of one shape are traced, and differentiated, once.
-_conv = jax.jit(_traced, static_argnums=(2, 3), inline=True)
+@partial(jax.jit, static_argnums=(2, 3), inline=True)
+def _split_on_cpu(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any:
+    split = _by_phases if x.ndim == 4 else _by_slices
+    return lax.platform_dependent(
+        x,
+        kernel,
+        # No choice of the platform within this one: it would be traced at every level.
+        cpu=lambda x, kernel: split(x, kernel, strides, padding, _conv_on_cpu),
+        default=lambda x, kernel: _plain(x, kernel, strides, padding),
+    )
 
 
-def _plain(strides: Any, padding: Pairs, x: Any, kernel: Any) -> Any:
+def _plain(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any:
     names = ("NHWC", "HWIO", "NHWC") if x.ndim == 4 else ("NDHWC", "DHWIO", "NDHWC")
     return _lax_conv(x, kernel, strides, padding, names)
 
 
-def _derivative(
-    strides: Any, padding: Pairs, primals: Any, tangents: Any
-) -> tuple[Any, Any]:
-    x, kernel = primals
-    x_tangent, kernel_tangent = tangents
+def _conv(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any:
+    conv = _conv_by_platform if x.ndim == 4 else _plain
+    return conv(x, kernel, strides, padding)
+
+
+def _derivative_on_cpu(strides: tuple[int, ...], padding: Pairs, *operands: Any) -> Any:
+    return _change(_to_input, _to_kernel, strides, padding, *operands)
+
+
+def _derivative_by_platform(
+    strides: tuple[int, ...], padding: Pairs, *operands: Any
+) -> Any:
+    return lax.platform_dependent(
+        *operands,
+        cpu=partial(_derivative_on_cpu, strides, padding),
+        default=partial(_change, _plain, _plain, strides, padding),
+    )
+
+
+def _change(
+    to_input: Any,
+    to_kernel: Any,
+    strides: tuple[int, ...],
+    padding: Pairs,
+    x: Any,
+    kernel: Any,
+    x_tangent: Any,
+    kernel_tangent: Any,
+) -> Any:
     # What is not differentiated is left out: zeros would be convolved.
     terms = []
-    if not isinstance(x_tangent, SymbolicZero):
-        terms.append((_to_input, x_tangent, kernel))
-    if not isinstance(kernel_tangent, SymbolicZero):
-        terms.append((_to_kernel, x, kernel_tangent))
-    plain = partial(_plain, strides, padding)
-    changes = [
-        lax.platform_dependent(
-            *operands,
-            cpu=partial(on_cpu, strides, padding) if x.ndim == 4 else plain,
-            default=plain,
-        )
-        for on_cpu, *operands in terms
-    ]
-    return _conv(x, kernel, strides, padding), sum(changes[1:], start=changes[0])
+    if x_tangent is not None:
+        terms.append(to_input(x_tangent, kernel, strides, padding))
+    if kernel_tangent is not None:
+        terms.append(to_kernel(x, kernel_tangent, strides, padding))
+    return sum(terms[1:], start=terms[0])
 
 
-_traced.defjvp(_derivative, symbolic_zeros=True)
+def _differentiated(derivative: Callable[..., Any]) -> Callable[..., Any]:
+    """`_plain` of images, with this derivative."""
+    conv = jax.custom_jvp(_plain, nondiff_argnums=(2, 3))
+    # Layers of one shape are traced, and differentiated, once.
+    traced_once = jax.jit(conv, static_argnums=(2, 3), inline=True)
+
+    def jvp(
+        strides: tuple[int, ...], padding: Pairs, primals: Any, tangents: Any
+    ) -> tuple[Any, Any]:
+        tangents = [None if isinstance(t, SymbolicZero) else t for t in tangents]
+        change = derivative(strides, padding, *primals, *tangents)
+        return traced_once(*primals, strides, padding), change
+
+    conv.defjvp(jvp, symbolic_zeros=True)
+    return traced_once
 
 
-def _to_input(strides: Any, padding: Pairs, x: Any, kernel: Any) -> Any:
-    """`_conv`, so written that its transpose in `x` is NHWC, HWIO -> NHWC."""
+_conv_on_cpu = _differentiated(_derivative_on_cpu)
+_conv_by_platform = _differentiated(_derivative_by_platform)
+
+
+def _to_input(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any:
+    """`_plain`, so written that its transpose in `x` is NHWC, HWIO -> NHWC."""
     names = ("NHWC", "HWOI", "NHWC")
     return _lax_conv(x, jnp.swapaxes(kernel, 2, 3), strides, padding, names)
 
 
-def _to_kernel(strides: Any, padding: Pairs, x: Any, kernel: Any) -> Any:
-    """`_conv`, so written that its transpose in `kernel` is NHWC, HWIO -> NHWC."""
+def _to_kernel(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any:
+    """`_plain`, so written that its transpose in `kernel` is NHWC, HWIO -> NHWC."""
     names = ("CHWN", "IHWO", "HWNC")
     x, kernel = jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(kernel, (2, 0, 1, 3))
     y = _lax_conv(x, kernel, strides, padding, names)
@@ -146,7 +182,7 @@ def _out_side(n: int, k: int, stride: int, pads: tuple[int, int]) -> int:
 
 
 def _by_slices(
-    x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs
+    x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs, conv: Any
 ) -> Float[Array, "b *size o"]:
     depth, *window, _, features = kernel.shape
     x = jnp.pad(x, ((0, 0), padding[0], *[(0, 0)] * 3))
@@ -157,13 +193,15 @@ def _by_slices(
     flat = x.reshape(-1, *x.shape[2:])
     kernel = jnp.moveaxis(kernel, 0, 2).reshape(*window, -1, features)
     sides = map(_out_side, x.shape[2:4], window, strides[1:], padding[1:])
-    conv = _by_phases if math.prod(window) > math.prod(sides) else _conv
-    y = conv(flat, kernel, strides[1:], padding[1:])
+    if math.prod(window) > math.prod(sides):
+        y = _by_phases(flat, kernel, strides[1:], padding[1:], conv)
+    else:
+        y = conv(flat, kernel, strides[1:], padding[1:])
     return y.reshape(-1, out, *y.shape[1:])
 
 
 def _by_phases(
-    x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs
+    x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs, conv: Any
 ) -> Float[Array, "b *size o"]:
     axes = [
         _phases(n, k, s, low, high)
@@ -175,10 +213,17 @@ def _by_phases(
     for phase in itertools.product(*axes):
         rows, taps, pads = zip(*phase, strict=True)
         ones = (1,) * len(rows)
-        parts.append(_conv(x[(slice(None), *rows)], kernel[taps], ones, pads))
+        slices = _slice(x, (ALL, *rows, ALL)), _slice(kernel, (*taps, ALL, ALL))
+        parts.append(conv(*slices, ones, pads))
     if not parts:  # every tap meets padding alone
-        return _conv(x, kernel, strides, padding)
+        return conv(x, kernel, strides, padding)
     return sum(parts[1:], start=parts[0])
+
+
+def _slice(x: Any, axes: tuple[slice, ...]) -> Any:
+    """`x[axes]`, without what indexing by arrays takes to trace."""
+    bounds = (axis.indices(n) for axis, n in zip(axes, x.shape, strict=True))
+    return lax.slice(x, *zip(*bounds, strict=True))
 
 
 def _phases(
