@@ -70,6 +70,7 @@ def get_config(variant: str = "horse2zebra") -> ConfigDict:
     config.system.epoch_steps = 1334
     config.system.lr_floor_fix = False
     config.system.microbatches = 1
+    config.system.remat = "none"
 
     config.data = ConfigDict()
     config.data.task = "unpaired"

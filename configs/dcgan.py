@@ -88,6 +88,7 @@ def get_config(variant: str = "faces") -> ConfigDict:
     config.system.epoch_steps = 1
     config.system.invert_iters = 1500
     config.system.microbatches = 1
+    config.system.remat = "none"
 
     config.data = ConfigDict()
     config.data.task = "images"

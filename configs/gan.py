@@ -76,6 +76,7 @@ def get_config(variant: str = "mnist") -> ConfigDict:
     config.system.epoch_steps = 500
     config.system.num_steps = 125_000
     config.system.microbatches = 1
+    config.system.remat = "none"
 
     config.data = ConfigDict()
     config.data.task = "images"

@@ -53,6 +53,7 @@ def get_config(variant: str = "shapenet64") -> ConfigDict:
     config.system.beta1 = 0.5
     config.system.num_steps = 100_000
     config.system.microbatches = 1
+    config.system.remat = "none"
 
     config.data = ConfigDict()
     config.data.task = "voxels"

@@ -99,6 +99,7 @@ def get_config(variant: str = "facades") -> ConfigDict:
     config.system.epoch_steps = 400
     config.system.lr_floor_fix = False
     config.system.microbatches = 1
+    config.system.remat = "none"
 
     config.data = ConfigDict()
     config.data.task = "paired"

@@ -74,6 +74,7 @@ def get_config(variant: str = "celeba") -> ConfigDict:
     config.system.blend = "poisson"
     config.system.scale = 8
     config.system.microbatches = 1
+    config.system.remat = "none"
 
     config.data = ConfigDict()
     config.data.task = "masked"

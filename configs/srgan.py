@@ -89,6 +89,7 @@ def get_config(variant: str = "srgan_vgg54") -> ConfigDict:
     config.system.adversarial_steps = 200_000
     config.system.ema_decay = 0.0
     config.system.microbatches = 1
+    config.system.remat = "none"
 
     config.data = ConfigDict()
     config.data.task = "low_high"

@@ -404,6 +404,35 @@ def _assert_alike(one, eight, stage):
             close(y, x, err_msg=f"{part} {jax.tree_util.keystr(path)}")
 
 
+@pytest.mark.parametrize("remat", core.REMAT[1:])
+@each_trained
+def test_a_step_does_not_depend_on_what_is_computed_again(ran, name, variant, remat):
+    """Losses, gradients (in the optimisers' first moments) and statistics."""
+    r = ran(name, variant)
+    system = dataclasses.replace(r.system, remat=remat)
+    key = jax.random.fold_in(jax.random.key(0), 1)
+    for i, stage in enumerate(system.stages):
+        before, after, _ = r.states[i]
+        lowered = jax.jit(stage.step).lower(before, r.frozen, r.batches[i], key)
+        names = _operation_names(lowered)
+        again = _scopes(n for n in names if "rematted_computation" in n)
+        players = (r.system.optimizers()[p] for p in stage.players)
+        assert {n for player in players for n in player.networks} <= again
+        step = lowered.compile()
+        found, told = jax.device_get(step(before, r.frozen, r.batches[i], key))
+        for name_, wanted in r.metrics[i][0].items():
+            np.testing.assert_allclose(told[name_], wanted, 1e-4, 1e-5, err_msg=name_)
+        for part in ("opt_state", "stats", "memory"):
+            for (path, x), y in zip(
+                jax.tree.leaves_with_path(getattr(after, part)),
+                jax.tree.leaves(getattr(found, part)),
+                strict=True,
+            ):
+                atol = 1e-4 * np.max(np.abs(x), initial=1e-4)
+                what = f"{part} {jax.tree_util.keystr(path)}"
+                np.testing.assert_allclose(y, x, rtol=1e-4, atol=atol, err_msg=what)
+
+
 def _with_gradients_kept(system):
     """The system with plain descent whose optimisers' states are the gradients."""
     players = {

@@ -29,6 +29,7 @@ from jaxgan.core.mode import (
 from jaxgan.core.network import forward, named, predict
 from jaxgan.core.player import Player, adam, linear_decay, player
 from jaxgan.core.pool import ImagePool
+from jaxgan.core.remat import REMAT, rematerialized
 from jaxgan.core.state import TrainState, fold_name, initialize
 from jaxgan.core.system import (
     ArraySpec,
@@ -50,6 +51,7 @@ from jaxgan.core.update import (
 __all__ = [
     "PATHS",
     "PRIORS",
+    "REMAT",
     "ArraySpec",
     "Choice",
     "Fixed",
@@ -97,5 +99,6 @@ __all__ = [
     "player",
     "predict",
     "project_latent",
+    "rematerialized",
     "update",
 ]

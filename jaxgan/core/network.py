@@ -7,6 +7,7 @@ from typing import Any
 
 import flax.linen as nn
 
+from jaxgan.core.remat import rematerialized
 from jaxgan.core.types import Key, Params
 
 
@@ -26,6 +27,7 @@ def forward(
     stats: Params,
     *inputs: Any,
     key: Key | None = None,
+    remat: str = "none",
     **options: Any,
 ) -> tuple[Any, Params]:
     """Applies a network and returns its outputs and its new collections.
@@ -36,13 +38,20 @@ def forward(
       stats: its other collections; returned as they came where nothing changes them.
       *inputs: positional arguments of the network.
       key: the dropout key, if the network draws any.
+      remat: what a backward pass computes again, see `rematerialized`.
       **options: keyword arguments of the network, such as `train=True`.
     """
-    variables = {"params": params, **stats}
     rngs = None if key is None else {"dropout": key}
-    if not stats:
-        return module.apply(variables, *inputs, rngs=rngs, **options), stats
-    return module.apply(variables, *inputs, rngs=rngs, mutable=list(stats), **options)
+
+    def apply(params: Params, stats: Params, *inputs: Any) -> tuple[Any, Params]:
+        variables = {"params": params, **stats}
+        if not stats:
+            return module.apply(variables, *inputs, rngs=rngs, **options), stats
+        return module.apply(
+            variables, *inputs, rngs=rngs, mutable=list(stats), **options
+        )
+
+    return rematerialized(apply, remat)(params, stats, *inputs)
 
 
 def predict(
@@ -50,6 +59,7 @@ def predict(
     variables: Mapping[str, Params],
     *inputs: Any,
     key: Key | None = None,
+    remat: str = "none",
     **options: Any,
 ) -> Any:
     """`forward` for inference: takes a network's variables, returns its outputs only.
@@ -57,4 +67,5 @@ def predict(
     Args: as `forward`; `variables` is `{"params": ..., **other collections}`.
     """
     stats = {name: tree for name, tree in variables.items() if name != "params"}
-    return forward(module, variables["params"], stats, *inputs, key=key, **options)[0]
+    params, shared = variables["params"], {"key": key, "remat": remat}
+    return forward(module, params, stats, *inputs, **shared, **options)[0]

@@ -93,6 +93,7 @@ class System(Protocol):
 
     dtype: str
     microbatches: int
+    remat: str
 
     def networks(self) -> dict[str, nn.Module]:
         """`{network: Linen module}`, under the paper's names spelled out, by

@@ -23,8 +23,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
+from jaxgan.core.remat import CONVOLUTION
 from jaxgan.ops.strided_conv import strided_conv
 
 IntOrPairs = int | Sequence[int | tuple[int, int]]
@@ -94,7 +96,8 @@ def conv_transpose(
     )
     if any(n < 1 for n in size):  # sizes may be symbolic, which have no minimum
         raise ValueError(f"padding {pads} leaves nothing of x {x.shape}: {size}")
-    return _conv_transpose(x, kernel, strides, pads, size)
+    y = _conv_transpose(x, kernel, strides, pads, size)
+    return checkpoint_name(y, CONVOLUTION)
 
 
 def _per_axis(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ...]:

@@ -33,8 +33,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
+
+from jaxgan.core.remat import CONVOLUTION
 
 ALL = slice(None)
 AnyArray: TypeAlias = Array | np.ndarray  # constants of a custom_vjp are NumPy's
@@ -55,7 +58,15 @@ def strided_conv(
         strides: One number an axis.
         padding: Zeros, `(low, high)` an axis.
     """
-    strides, padding = tuple(strides), tuple((low, high) for low, high in padding)
+    y = _strided_conv(
+        x, kernel, tuple(strides), tuple((low, high) for low, high in padding)
+    )
+    return checkpoint_name(y, CONVOLUTION)
+
+
+def _strided_conv(
+    x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs
+) -> Float[Array, "b *out_size o"]:
     sides, window = x.shape[1:-1], kernel.shape[:-2]
     plain = not all(isinstance(n, int) for n in sides) or max(strides) == 1
     if plain or min(low for pair in padding for low in pair) < 0:

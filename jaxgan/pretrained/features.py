@@ -7,12 +7,16 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from jaxgan.core.remat import rematerialized
 from jaxgan.pretrained.conventions import Pictures, normalize
 from jaxgan.pretrained.loading import LoadedWeights
 
 
 def extract(
-    network: nn.Module, weights: LoadedWeights, images: Pictures
+    network: nn.Module,
+    weights: LoadedWeights,
+    images: Pictures,
+    remat: str = "none",
 ) -> dict[str, Float[Array, "b ..."]]:
     """Returns the taps of a frozen network for RGB pictures.
 
@@ -24,12 +28,14 @@ def extract(
         weights: from `load_weights`, an argument of the compiled function rather than
             a captured constant, which would be copied into the program.
         images: in [-1, 1], or uint8; mapped to the input that the weights expect.
+        remat: what a gradient computes again, see `jaxgan.core.rematerialized`.
 
     Returns:
         {tap: features}, float32.
     """
     variables = jax.lax.stop_gradient(weights.variables)
-    features: Any = network.apply(variables, normalize(images, weights.convention))
+    apply = rematerialized(network.apply, remat)
+    features: Any = apply(variables, normalize(images, weights.convention))
     return features
 
 

@@ -72,6 +72,7 @@ class CycleGAN:
     lr_floor_fix: bool = False  # the reference's last epoch has rate 0; True: not so
     dtype: str = "float32"
     microbatches: int = 1
+    remat: str = "none"
 
     def __post_init__(self):
         core.one_of(self.generator, ("resnet", "unet"), "generator")
@@ -79,6 +80,7 @@ class CycleGAN:
         core.one_of(self.norm, ("instance", "instance_affine", "batch"), "norm")
         core.one_of(self.adversarial, losses.GAN_LOSSES, "adversarial")
         core.one_of(self.upsample, ("conv_transpose", "resize_conv"), "upsample")
+        core.one_of(self.remat, core.REMAT, "remat")
         core.check_fields(
             self,
             positive=(
@@ -197,7 +199,12 @@ class CycleGAN:
         def run(name: str, image: Image) -> Float[Array, "b _ _ _"]:
             params = (trained if name in trained else fixed.params)[name]
             result, stats[name] = core.forward(
-                networks[name], params, stats[name], image, train=True
+                networks[name],
+                params,
+                stats[name],
+                image,
+                remat=self.remat,
+                train=True,
             )
             return result
 
@@ -236,7 +243,13 @@ class CycleGAN:
         networks, stats, terms = self.networks(), {}, {}
         for domain, real, fake in (("a", real_a, fake_a), ("b", real_b, fake_b)):
             name = f"discriminator_{domain}"
-            judge = partial(core.forward, networks[name], trained[name], train=True)
+            judge = partial(
+                core.forward,
+                networks[name],
+                trained[name],
+                remat=self.remat,
+                train=True,
+            )
             real_scores, new = judge(fixed.stats[name], real)
             fake_scores, stats[name] = judge(new, fake)
             terms[domain] = 0.5 * (loss.real(real_scores) + loss.fake(fake_scores))

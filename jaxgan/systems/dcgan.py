@@ -90,11 +90,13 @@ class DCGAN:
     invert_iters: int = 1500  # default length of the search in `invert`
     dtype: str = "float32"
     microbatches: int = 1
+    remat: str = "none"
 
     def __post_init__(self):
         core.one_of(self.lineage, dcgan_networks.LINEAGES, "lineage")
         core.one_of(self.loss, GENERATOR_LOSSES, "loss")
         core.one_of(self.prior, core.PRIORS, "prior")
+        core.one_of(self.remat, core.REMAT, "remat")
         core.check_fields(
             self,
             positive=(
@@ -204,11 +206,13 @@ class DCGAN:
             fixed.stats["generator"],
             z,
             *labels,
+            remat=self.remat,
             train=True,
         )
         # Two passes: each batch has its own statistics.
-        real_logits, stats = forward(module, params, stats, real, *labels, train=True)
-        fake_logits, stats = forward(module, params, stats, fake, *labels, train=True)
+        judge = partial(forward, module, params, remat=self.remat, train=True)
+        real_logits, stats = judge(stats, real, *labels)
+        fake_logits, stats = judge(stats, fake, *labels)
         metrics = {
             "logits/real": jnp.mean(real_logits),
             "logits/fake": jnp.mean(fake_logits),
@@ -227,6 +231,7 @@ class DCGAN:
             fixed.stats["generator"],
             z,
             *labels,
+            remat=self.remat,
             train=True,
         )
         logits, _ = forward(
@@ -235,6 +240,7 @@ class DCGAN:
             fixed.stats["discriminator"],
             fake,
             *labels,
+            remat=self.remat,
             train=True,
         )
         return GENERATOR_LOSSES[self.loss](logits), Out({}, {"generator": stats})

@@ -84,6 +84,7 @@ class GAN:
     num_steps: int = 125_000  # 250 epochs; the authors stopped by hand
     dtype: str = "float32"
     microbatches: int = 1
+    remat: str = "none"
 
     def __post_init__(self):
         core.one_of(self.pixels, ("unit", "contrast"), "pixels")
@@ -91,6 +92,7 @@ class GAN:
         core.one_of(self.optimizer, ("sgd", "adam"), "optimizer")
         core.one_of(self.output, ("sigmoid", "linear"), "output")
         core.one_of(self.prior, core.PRIORS, "prior")
+        core.one_of(self.remat, core.REMAT, "remat")
         core.check_fields(
             self,
             positive=(
@@ -250,10 +252,11 @@ class GAN:
         """
         networks = self.networks()
         real_key, fake_key = jax.random.split(key)
-        judge = partial(forward, networks["discriminator"], discriminator, {})
-        fake, _ = forward(networks["generator"], generator, {}, z, train=True)
-        real_logits, _ = judge(real, key=real_key, train=True)
-        fake_logits, _ = judge(fake, key=fake_key, train=True)
+        run = partial(forward, remat=self.remat, train=True)
+        judge = partial(run, networks["discriminator"], discriminator, {})
+        fake, _ = run(networks["generator"], generator, {}, z)
+        real_logits, _ = judge(real, key=real_key)
+        fake_logits, _ = judge(fake, key=fake_key)
         return real_logits, fake_logits
 
     def discriminator_loss(

@@ -84,12 +84,14 @@ class Pix2Pix:
     lr_floor_fix: bool = False  # the reference's last epoch has rate 0; True: not so
     dtype: str = "float32"
     microbatches: int = 1
+    remat: str = "none"
 
     def __post_init__(self):
         core.one_of(self.generator, GENERATORS, "generator")
         core.one_of(self.discriminator, ("patch", "pixel"), "discriminator")
         core.one_of(self.norm, ("batch", "instance"), "norm")
         core.one_of(self.adversarial, losses.GAN_LOSSES, "adversarial")
+        core.one_of(self.remat, core.REMAT, "remat")
         core.check_fields(
             self,
             positive=(
@@ -212,7 +214,9 @@ class Pix2Pix:
         self, params: Params, stats: Params, a: Image, key: Key
     ) -> tuple[Target, Params]:
         generator = self.networks()["generator"]
-        return forward(generator, params, stats, a, key=key, train=True)
+        return forward(
+            generator, params, stats, a, key=key, remat=self.remat, train=True
+        )
 
     def discriminator_loss(
         self, trained: dict, fixed: Fixed, a: Image, b: Target, *, key: Key
@@ -225,12 +229,9 @@ class Pix2Pix:
         )
         fake = jax.lax.stop_gradient(fake)
         # Two passes: each batch has its own statistics.
-        fake_logits, stats = forward(
-            discriminator, params, stats, self._judged(a, fake), train=True
-        )
-        real_logits, stats = forward(
-            discriminator, params, stats, self._judged(a, b), train=True
-        )
+        judge = partial(forward, discriminator, params, remat=self.remat, train=True)
+        fake_logits, stats = judge(stats, self._judged(a, fake))
+        real_logits, stats = judge(stats, self._judged(a, b))
         loss = losses.GAN_LOSSES[self.adversarial]
         terms = {
             "real": 0.5 * loss.real(real_logits),
@@ -262,6 +263,7 @@ class Pix2Pix:
                 fixed.params["discriminator"],
                 fixed.stats["discriminator"],
                 self._judged(a, fake),
+                remat=self.remat,
                 train=True,
             )
             adversarial = losses.GAN_LOSSES[self.adversarial].real(logits)

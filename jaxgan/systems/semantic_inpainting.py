@@ -88,6 +88,7 @@ class SemanticInpainting:
     scale: int = 8  # of `super_resolve`
     dtype: str = "float32"
     microbatches: int = 1
+    remat: str = "none"
 
     def __post_init__(self):
         core.one_of(self.lineage, dcgan_networks.LINEAGES, "lineage")
@@ -99,6 +100,7 @@ class SemanticInpainting:
         core.one_of(self.select, SELECT, "select")
         core.one_of(self.blend, BLENDS, "blend")
         core.one_of(self.prior, core.PRIORS, "prior")
+        core.one_of(self.remat, core.REMAT, "remat")
         core.check_fields(
             self,
             positive=(
@@ -169,7 +171,9 @@ class SemanticInpainting:
     def generate(self, variables: Variables, z: Latent) -> Image:
         """G(z) in [-1, 1], by running statistics."""
         generator = self.networks()["generator"]
-        return core.predict(generator, variables["generator"], z, train=False)
+        return core.predict(
+            generator, variables["generator"], z, remat=self.remat, train=False
+        )
 
     def objective(
         self,
@@ -181,7 +185,11 @@ class SemanticInpainting:
         image = self.generate(variables, z)
         discriminator = self.networks()["discriminator"]
         logits = core.predict(
-            discriminator, variables["discriminator"], image, train=False
+            discriminator,
+            variables["discriminator"],
+            image,
+            remat=self.remat,
+            train=False,
         )
         prior = PRIOR_LOSSES[self.prior_loss](logits)
         return context(image) + self.lambda_prior * prior

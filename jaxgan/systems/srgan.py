@@ -94,6 +94,7 @@ class SRGAN:
     ema_decay: float = 0.0  # of the generator that modes use; 0: none, as in the paper
     dtype: str = "float32"
     microbatches: int = 1
+    remat: str = "none"
 
     def __post_init__(self):
         core.one_of(self.upsample, srresnet.UPSAMPLES, "upsample")
@@ -111,6 +112,7 @@ class SRGAN:
             raise core.UserError(
                 f"system.scale = {self.scale!r} is impossible: choose one of {scales}"
             )
+        core.one_of(self.remat, core.REMAT, "remat")
         core.check_fields(
             self,
             positive=(
@@ -266,7 +268,9 @@ class SRGAN:
 
     def _features(self, fixed: Fixed, image: Image) -> Mapping[str, Any]:
         module = self.pretrained()["vgg19"].module
-        return pretrained.extract(module, fixed.frozen["vgg19"], image)
+        return pretrained.extract(
+            module, fixed.frozen["vgg19"], image, remat=self.remat
+        )
 
     def _content(
         self, content: str, fixed: Fixed, sr: HighResolution, hr: HighResolution
@@ -291,6 +295,7 @@ class SRGAN:
             trained["generator"],
             fixed.stats["generator"],
             lr,
+            remat=self.remat,
             train=True,
         )
         terms = self._content(self.pretrain_content, fixed, sr, hr)
@@ -306,6 +311,7 @@ class SRGAN:
             forward,
             self.networks()["discriminator"],
             trained["discriminator"],
+            remat=self.remat,
             train=True,
         )
         # Two passes: each batch has its own statistics.
@@ -328,6 +334,7 @@ class SRGAN:
             trained["generator"],
             fixed.stats["generator"],
             lr,
+            remat=self.remat,
             train=True,
         )
         terms = self._content(self.content, fixed, sr, hr)
@@ -337,6 +344,7 @@ class SRGAN:
                 fixed.params["discriminator"],
                 fixed.stats["discriminator"],
                 sr,
+                remat=self.remat,
                 train=True,
             )
             adversarial = losses.non_saturating_generator(logits)

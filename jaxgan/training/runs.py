@@ -28,7 +28,7 @@ from jaxgan.training import checkpoint, configs
 from jaxgan.training.frozen import load_frozen
 from jaxgan.training.writer import is_remote, read_rows
 
-FREE_FIELDS = ("dtype", "microbatches")  # they say how to compute, not what
+FREE_FIELDS = ("dtype", "microbatches", "remat")  # they say how to compute, not what
 
 
 def read_config(workdir: epath.PathLike) -> dict[str, Any]:

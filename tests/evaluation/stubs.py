@@ -24,6 +24,7 @@ class Stub:
     pixels: str = "unit"
     dtype: str = "float32"
     microbatches: int = 1
+    remat: str = "none"
     stages: tuple = ()
 
     def _unused(self, *arguments):

@@ -54,6 +54,7 @@ class Toy:
     pretrained_network: str = ""
     dtype: str = "float32"
     microbatches: int = 1
+    remat: str = "none"
 
     def networks(self):
         return {
@@ -189,6 +190,7 @@ class Borrower:
     width: int = 8
     dtype: str = "float32"
     microbatches: int = 1
+    remat: str = "none"
 
     def networks(self):
         return {"generator": Net(self.width, SIDE * SIDE)}
