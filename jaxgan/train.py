@@ -30,6 +30,13 @@ flags.DEFINE_bool(
     "with --init_from: take what matches, start the rest afresh",
     flag_values=FLAGS,
 )
+flags.DEFINE_integer(
+    "profile",
+    0,
+    "write a trace of so many updates of this start to <workdir>/profile",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
 devices.define_flags(FLAGS)
 
 
@@ -65,6 +72,7 @@ def main(argv: Sequence[str]) -> None:
             frozen=frozen,
             init_from=FLAGS.init_from,
             init_from_partial=FLAGS.init_from_partial,
+            profile=FLAGS.profile,
         )
     except signals.Stopped as stopped:
         sys.exit(stopped.code)

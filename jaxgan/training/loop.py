@@ -31,6 +31,7 @@ from jaxgan.training import configs, runs, sharding, starts
 from jaxgan.training.checkpoint import Checkpoints
 from jaxgan.training.feeds import Feeds, MakeTask
 from jaxgan.training.frozen import hashes
+from jaxgan.training.profiling import Profiler
 from jaxgan.training.programs import (
     Leg,
     Programs,
@@ -79,6 +80,7 @@ def train(
     judges: Mapping[str, Any] | None = None,
     init_from: epath.PathLike | None = None,
     init_from_partial: bool = False,
+    profile: int = 0,
 ) -> Result:
     """Trains a system, or goes on with it where `workdir` holds a run of it.
 
@@ -94,6 +96,8 @@ def train(
         that they depend on.
       init_from: another run whose networks a new run starts from.
       init_from_partial: take only what matches.
+      profile: updates of this start to profile, to `workdir / "profile"`; on the first
+        process.
 
     Raises:
       UserError: for everything a user can put right.
@@ -101,13 +105,23 @@ def train(
       Stopped: after SIGTERM or SIGINT, when the checkpoint is written.
     """
     configs.check_values(config)
+    if profile < 0:
+        raise UserError(f"profile = {profile} is impossible: it must be at least 0")
     mesh = sharding.make_mesh(config["devices"])
     sharding.check_batch_size(config["training"]["batch_size"], mesh)
     frozen = dict(frozen or {})
     opened = starts.opened(workdir, config, hashes(frozen))
     with lost_peer(), opened as path, StopRequests() as stop:
         trainer = _Trainer(
-            system, config, path, make_task, mesh, frozen, evaluate_fn, judges or {}
+            system,
+            config,
+            path,
+            make_task,
+            mesh,
+            frozen,
+            evaluate_fn,
+            judges or {},
+            profile,
         )
         with trainer, out_of_memory(_NO_MEMORY):
             return trainer.run(stop, init_from, init_from_partial)
@@ -115,7 +129,8 @@ def train(
 
 _NO_MEMORY = (
     "the device is out of memory ({reason}): lower training.batch_size "
-    "or data.image_size, raise system.microbatches, set dtype=bfloat16, or "
+    "or data.image_size, raise system.microbatches, set system.remat=convs or "
+    "dtype=bfloat16, or "
     "split large parameters with devices.model"
 )
 
@@ -133,6 +148,7 @@ class _Trainer:
         frozen: Frozen,
         evaluate_fn: Evaluate | None,
         judges: Mapping[str, Any],
+        profile: int,
     ):
         self.system, self.config, self.workdir = system, config, workdir
         self.settings, self.mesh = config["training"], mesh
@@ -151,6 +167,9 @@ class _Trainer:
         self.writer: Writer | None = None  # on the first process
         self.progress = Progress(0, 0, 1, shown=self.first_process)
         self.watch = Stopwatch()
+        self.profiler = Profiler(
+            workdir / "profile", profile if self.first_process else 0, self._say
+        )
         self.evaluation: Mapping[str, float] = {}
         self.sample_inputs: dict[str, Any] = {}  # by stage
         self.advised: set[str] = set()  # what the stages' `watch` said
@@ -205,6 +224,7 @@ class _Trainer:
             if self.settings["best_metric"]:
                 self._figures(state)  # a name that it lacks is refused now
         self._begin(step)
+        self.profiler.plan(self.legs, step, self.settings["steps_per_call"])
         for leg, task, raw in begins:
             if step < leg.end or step == leg.begin == leg.end:
                 if step == leg.begin:
@@ -248,6 +268,7 @@ class _Trainer:
             with contextlib.suppress(UserError):
                 self.checkpoints.wait()
             self.checkpoints.close()
+        self.profiler.close()
         self.progress.close()
         if self.writer is not None:
             self.writer.close()
@@ -289,7 +310,7 @@ class _Trainer:
         stop: StopRequests,
     ) -> TrainState:
         updates: dict[int, tuple[Callable[..., Any], Any]] = {}  # by steps a call
-        health = None
+        health = metrics = None
         several = self.settings["steps_per_call"]
         for steps, end in stretches(step, leg.end, several):
             feed = self.feeds.stream(leg, step, self.watch, steps)
@@ -311,9 +332,11 @@ class _Trainer:
                     self._stop(leg, state, before, signum)
                 if len(ahead) >= max(2, _STEPS_AHEAD // steps):
                     jax.block_until_ready(ahead.popleft())
+                self.profiler.before(before, metrics)
                 state, health, metrics = update(
                     state, health, self.programs.frozen, raws
                 )
+                self.profiler.after(step, metrics)
                 ahead.append(metrics)
                 raws = next(feed) if step < end else None
                 self.watch.step(steps)
