@@ -93,21 +93,18 @@ def _count(text: str) -> int:
     return int(text)
 
 
-@dataclasses.dataclass(frozen=True)
-class Watched:
-    """A system whose first stage, its only one, tells a watcher of each logged step."""
+def watched(system: core.System, watch: Watch, num_steps: int) -> core.System:
+    """The system, whose first stage, its only one, tells a watcher of each logged step.
 
-    system: core.System
-    watch: Watch
-    num_steps: int
-
-    @property
-    def stages(self) -> tuple[core.Stage, ...]:
-        stage, num_steps = self.system.stages[0], self.num_steps
-        return (dataclasses.replace(stage, num_steps=num_steps, watch=self.watch),)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.system, name)
+    Args:
+      system: of the library.
+      watch: see `core.Stage`.
+      num_steps: of the stage.
+    """
+    stage = dataclasses.replace(system.stages[0], num_steps=num_steps, watch=watch)
+    own: Any = type("Watched", (type(system),), {"stages": (stage,)})
+    fields = dataclasses.fields(own)
+    return own(**{f.name: getattr(system, f.name) for f in fields})
 
 
 class Windows:
@@ -189,13 +186,13 @@ def measure(
     total = (1 + rounds) * window
     alone = ALONE | {"log_every": window, "num_steps": total}
     training = {**config["training"], **alone, "steps_per_call": steps_per_call}
-    watched: Any = Watched(system, windows.watch, total)
+    measured = watched(system, windows.watch, total)
     with (
         tempfile.TemporaryDirectory(prefix="jaxgan-loop-") as workdir,
         contextlib.redirect_stdout(io.StringIO()),  # its lines are not ours
     ):
         loop.train(
-            watched,
+            measured,
             {**config, "training": training},
             workdir,
             make_task,

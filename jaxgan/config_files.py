@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import importlib.resources
 import inspect
+import re
 import runpy
 import types
 import typing
@@ -29,6 +30,7 @@ from jaxgan.systems import registry
 from jaxgan.training import configs
 
 _SECTIONS = ("system", "data", "training", "evaluation", "devices")
+_WORDS = re.compile(r"[A-Za-z]\w*(,[A-Za-z]\w*)+")
 HELP = "<system>[:<variant>] or a config file's path[:<variant>]"
 
 
@@ -187,6 +189,9 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
             if value == "None" and type(None) in typing.get_args(hints.get(key)):
                 cleared.append(key)  # ml_collections would read a name or (None,)
                 continue
+            tuples = tuple in (type(_value(config, key)), _kind(hints.get(key)))
+            if tuples and _WORDS.fullmatch(value):  # which it would take for one
+                argument = f"{argument.partition('=')[0]}={tuple(value.split(','))}"
         parsed.append(argument)
     tree = ConfigDict(config)
     for key, kind in unset.items():

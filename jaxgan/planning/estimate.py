@@ -13,6 +13,7 @@ from jax.stages import Compiled
 from jaxgan.core.state import TrainState
 from jaxgan.planning import hlo
 from jaxgan.planning.peaks import Peak
+from jaxgan.training.sharding import HOST_MEMORY
 
 # Bytes that a device sends for one byte of the result of a collective over n devices,
 # each in a ring (Thakur et al., 2005).
@@ -38,6 +39,7 @@ class Estimate:
         memory, as its compiler counts them; on TPUs with the padding of its layouts.
       sent: bytes over the network, `{kind: (collectives, bytes of results, sent)}`.
       memory: bytes of the device's memory, `{what: bytes}`; their sum is the peak.
+      host_memory: bytes of the state that rest in its host's memory between steps.
       seconds: `{"compute", "memory", "network": least seconds}`; empty for a device
         whose data sheet is not known.
     """
@@ -46,6 +48,7 @@ class Estimate:
     accessed: float | None
     sent: Mapping[str, tuple[int, float, float]]
     memory: Mapping[str, int]
+    host_memory: int
     seconds: Mapping[str, float]
 
     @property
@@ -108,7 +111,8 @@ def estimate(
         sent[each.kind] = count + each.times, size + results, out
         outside |= each.group_size > host_size
     memory = _memory(compiled, state, frozen, raw)
-    found = Estimate(flops, accessed, sent, memory, {})
+    resting = on_one_device(state, on_host=True)
+    found = Estimate(flops, accessed, sent, memory, resting, {})
     seconds: dict[str, float] = {}
     if peak is not None and dtype in peak.matmul:
         seconds["compute"] = (flops or 0.0) / (1e12 * peak.matmul[dtype])
@@ -148,9 +152,21 @@ def _memory(
     return {name: size for name, size in found.items() if size}
 
 
-def on_one_device(tree: Any) -> int:
-    """Bytes that a device holds of arrays, or of shapes with shardings."""
-    total = 0
-    for x in jax.tree.leaves(tree):
-        total += math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
-    return total
+def on_one_device(tree: Any, on_host: bool = False) -> int:
+    """Bytes that a device holds of arrays, or of shapes with shardings.
+
+    Args:
+      tree: the arrays.
+      on_host: count what its host holds for it instead; a CPU's memory is the host's,
+        and counts as the device's.
+    """
+
+    def rests(s: Any) -> bool:
+        own = next(iter(s.device_set)).platform != "cpu"
+        return own and s.memory_kind == HOST_MEMORY
+
+    return sum(
+        math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
+        for x in jax.tree.leaves(tree)
+        if rests(x.sharding) == on_host
+    )

@@ -65,6 +65,8 @@ def stage(name: str, plan: StagePlan | None) -> str:
     lines.append(_row("memory", f"{_bytes(found.peak_memory)}{limit}{fits}", None))
     for what, size in sorted(found.memory.items(), key=lambda item: -item[1]):
         lines.append(f"    {what:20} {_bytes(size)}")
+    if found.host_memory:
+        lines.append(_row("on the host", _bytes(found.host_memory), None))
     return "\n".join(lines)
 
 
@@ -93,6 +95,7 @@ def row(
         },
         "memory": dict(found.memory),
         "memory_peak": found.peak_memory,
+        "memory_host": found.host_memory,
         "memory_limit": plan.memory_limit,
         "seconds": dict(found.seconds),
         "bound": found.bound,

@@ -132,7 +132,8 @@ class Planner:
         sharding.check_batch_size(batch_size, self.mesh)
         leg, task = self.legs[number], self._tasks[number]
         raws = [self._raw(t, batch_size) for t in self._tasks]
-        programs = Programs(self.system, self.config["seed"], self.mesh, self._frozen)
+        seed, host = self.config["seed"], self.config["devices"]["host"]
+        programs = Programs(self.system, seed, self.mesh, self._frozen, host)
         begun = list(zip(self.legs, self._tasks, raws, strict=True))[: number + 1]
         state = programs.abstract(begun, self._tasks[0], raws[0])
         began = time.perf_counter()

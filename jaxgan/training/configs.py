@@ -1,8 +1,8 @@
 """A run's configuration as a plain mapping: defaults, checks, the system it describes.
 
 Sections: `system` (the dataclass's fields), `data`, `training`, `evaluation`,
-`pretrained` (`{name: path or "random"}`), `devices` (the mesh's shape), and `name`,
-`seed`, `dtype` at the top.
+`pretrained` (`{name: path or "random"}`), `devices` (the mesh's shape, and what rests
+in the hosts' memory), and `name`, `seed`, `dtype` at the top.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxgan.core.dtypes import resolve
-from jaxgan.core.errors import UserError, did_you_mean
+from jaxgan.core.errors import UserError, did_you_mean, one_of
 from jaxgan.core.hints import fits
 from jaxgan.core.system import System
 from jaxgan.systems import registry
+from jaxgan.training.sharding import HOST
 
 # What every config has; a config's own values come on top.
 DEFAULTS: dict[str, Any] = {
@@ -28,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "devices": {
         "data": -1,  # -1: all devices that `model` leaves
         "model": 1,  # over how many devices large parameters are split
+        "host": (),  # what rests in the hosts' memory: "pools", "optimizer"
     },
     "training": {
         "batch_size": 1,  # global
@@ -130,6 +132,8 @@ def check_values(config: Mapping[str, Any]) -> None:
     _check_multiples(training)
     at_least("devices.data", devices["data"], 1, unset=-1)
     at_least("devices.model", devices["model"], 1, unset=None)
+    for name in devices["host"]:
+        one_of(name, tuple(HOST), "devices.host")
     at_least("seed", config["seed"], 0)
     if config["seed"] >= 2**32:
         raise UserError(f"seed = {config['seed']} is impossible: it must be below 2^32")

@@ -163,7 +163,8 @@ class _Trainer:
         self.legs = legs(system.stages, self.settings["num_steps"])
         self.total = self.legs[-1].end if self.legs else 0
         self.feeds = Feeds(make_task, config, mesh)
-        self.programs = Programs(system, config["seed"], mesh, frozen)
+        host = config["devices"]["host"]
+        self.programs = Programs(system, config["seed"], mesh, frozen, host)
         self.writer: Writer | None = None  # on the first process
         self.progress = Progress(0, 0, 1, shown=self.first_process)
         self.watch = Stopwatch()
@@ -298,7 +299,7 @@ class _Trainer:
 
     def _take(self, state: TrainState, source: Any, partial: bool) -> TrainState:
         state = runs.take_networks(state, source, partial, self._say, self.system)
-        return jax.device_put(state, sharding.shardings(self.mesh, state))
+        return jax.device_put(state, self.programs.places(state))
 
     def _run_leg(
         self,

@@ -91,7 +91,14 @@ def collector_paused() -> Iterator[None]:
 class Programs:
     """The compiled parts of one start of a run, on one mesh."""
 
-    def __init__(self, system: System, seed: int, mesh: Mesh, frozen: Frozen):
+    def __init__(
+        self,
+        system: System,
+        seed: int,
+        mesh: Mesh,
+        frozen: Frozen,
+        host: Sequence[str] = (),
+    ):
         """Places the frozen networks; nothing is compiled yet.
 
         Args:
@@ -100,11 +107,17 @@ class Programs:
           mesh: of `sharding.make_mesh`, or of devices that are not there.
           frozen: pretrained networks; with shapes alone (`jax.ShapeDtypeStruct`)
             nothing can run, but `abstract` and `lower` work.
+          host: what of the state rests in the hosts' memory, see `sharding.shardings`.
         """
         self._system, self._seed, self._mesh = system, seed, mesh
+        self._host = host
         self.frozen = sharding.placed(frozen, sharding.shardings(mesh, frozen))
         self._column_names: list[str] = []  # compiled code would return them sorted
         self._draw = jax.jit(self._columns)
+
+    def places(self, state: TrainState) -> Any:
+        """The sharding of every leaf of a state between steps."""
+        return sharding.shardings(self._mesh, state, host=self._host)
 
     def initial(self, task: Any, raw: Any) -> TrainState:
         """The state before the first update, made where it will lie.
@@ -115,7 +128,7 @@ class Programs:
         """
         initialize = self._initialize(task)
         abstract = jax.eval_shape(initialize, self.frozen, raw)
-        where = sharding.shardings(self._mesh, abstract)
+        where = self.places(abstract)
         return jax.jit(initialize, out_shardings=where)(self.frozen, raw)
 
     def enter(self, leg: Leg, task: Any, state: TrainState, raw: Any) -> TrainState:
@@ -127,10 +140,13 @@ class Programs:
           state: as the stage before left it; donated.
           raw: the stage's first raw batch.
         """
-        hand_over = self._hand_over(leg, task)
+        hand_over, before = self._hand_over(leg, task), self.places(state)
         abstract = jax.eval_shape(hand_over, state, self.frozen, raw)
-        where = sharding.shardings(self._mesh, abstract)
-        jitted = jax.jit(hand_over, out_shardings=where, donate_argnums=0)
+
+        def enter(state: TrainState, frozen: Frozen, raw: Any) -> TrainState:
+            return hand_over(sharding.near(state, before), frozen, raw)
+
+        jitted = jax.jit(enter, out_shardings=self.places(abstract), donate_argnums=0)
         return jitted(state, self.frozen, raw)
 
     def abstract(
@@ -148,7 +164,7 @@ class Programs:
             if leg.stage.enter is not None:
                 hand_over = self._hand_over(leg, its_task)
                 state = jax.eval_shape(hand_over, state, self.frozen, its_raw)
-        return sharding.placed(state, sharding.shardings(self._mesh, state))
+        return sharding.placed(state, self.places(state))
 
     def update(
         self, leg: Leg, task: Any, state: TrainState, raw: Any, steps: int = 1
@@ -184,12 +200,13 @@ class Programs:
           raw: one raw batch, whatever `steps` is; arrays, or their shapes and places.
           steps: updates of one call.
         """
-
+        where = jax.tree.map(lambda x: x.sharding, state)
         step = sharding.gathered(leg.stage.step, self._mesh)
 
         def update(
             state: TrainState, health: Int[Array, " 2"], frozen: Frozen, raw: Any
         ) -> tuple[TrainState, Int[Array, " 2"], Mapping[str, Any]]:
+            state = sharding.near(state, where)
             data_key, step_key, _ = step_keys(self._seed, state.step)
             batch = task.preprocess(raw, data_key)
             new, metrics = step(state, frozen, batch, step_key)
@@ -197,9 +214,7 @@ class Programs:
             bad = jnp.stack(bad) if bad else jnp.zeros((1,), bool)
             now = jnp.stack([state.step + 1, jnp.argmax(bad).astype(jnp.int32)])
             health = jnp.where((health[0] < 0) & jnp.any(bad), now, health)
-            return new, health, metrics
-
-        where = jax.tree.map(lambda x: x.sharding, state)
+            return sharding.resting(new, where), health, metrics
 
         def updates(
             state: TrainState, health: Int[Array, " 2"], frozen: Frozen, raws: Any

@@ -2,7 +2,8 @@
 
 Axes: `data` and `model`. Batches are split over both; parameters are whole on every
 device, or, where `model` is larger than 1, the large ones lie split over it and are
-gathered for a step (`gathered`).
+gathered for a step (`gathered`). What a config names in `devices.host` rests in the
+memory of the hosts between steps (`near`, `resting`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ Step = Callable[..., tuple[TrainState, Any]]
 
 AXES = ("data", "model")
 LARGE = 1 << 20  # elements; a smaller parameter is cheaper to keep than to gather
+HOST = {"pools": "memory", "optimizer": "opt_state"}  # devices.host: field of a state
+HOST_MEMORY = "pinned_host"
+SMALL = 1 << 10  # elements; a smaller array stays on the devices
 
 
 def make_mesh(devices: Mapping[str, int], there: Sequence[Any] | None = None) -> Mesh:
@@ -100,7 +104,9 @@ def stacked(batch: Any, count: int, mesh: Mesh) -> Any:
     )
 
 
-def shardings(mesh: Mesh, tree: Any, large: int = LARGE) -> Any:
+def shardings(
+    mesh: Mesh, tree: Any, large: int = LARGE, host: Sequence[str] = ()
+) -> Any:
     """The sharding of every leaf of a state (or of frozen networks).
 
     A leaf of at least `large` elements has its longest axis that `model` divides split
@@ -111,6 +117,7 @@ def shardings(mesh: Mesh, tree: Any, large: int = LARGE) -> Any:
       mesh: of `make_mesh`.
       tree: arrays or shape structs.
       large: least number of elements of what is split.
+      host: of `HOST`, what of a state rests in the hosts' memory.
     """
     whole, split = replicated(mesh), over_batch(mesh)
     model = mesh.shape["model"]
@@ -129,7 +136,36 @@ def shardings(mesh: Mesh, tree: Any, large: int = LARGE) -> Any:
             return jax.tree.map(lambda _: own, x)
         return leaf(x)
 
-    return jax.tree.map(node, tree, is_leaf=lambda x: isinstance(x, ImagePool))
+    def resting(x: Any, s: NamedSharding) -> NamedSharding:
+        return s if x.size < SMALL else s.with_memory_kind(HOST_MEMORY)
+
+    where = jax.tree.map(node, tree, is_leaf=lambda x: isinstance(x, ImagePool))
+    for field in map(HOST.__getitem__, host):
+        its = jax.tree.map(resting, getattr(tree, field), getattr(where, field))
+        where = where.replace(**{field: its})
+    return where
+
+
+def near(tree: Any, where: Any) -> Any:
+    """In a compiled function: everything in the devices' memory, to compute with.
+
+    Args:
+      tree: arrays.
+      where: the sharding of every leaf, of `shardings`.
+    """
+    return _moved(tree, where, lambda s: NamedSharding(s.mesh, s.spec))
+
+
+def resting(tree: Any, where: Any) -> Any:
+    """The opposite of `near`."""
+    return _moved(tree, where, lambda s: s)
+
+
+def _moved(tree: Any, where: Any, to: Callable[[Any], Any]) -> Any:
+    def move(x: Any, s: NamedSharding) -> Any:
+        return jax.device_put(x, to(s)) if s.memory_kind == HOST_MEMORY else x
+
+    return jax.tree.map(move, tree, where)
 
 
 def placed(tree: Any, where: Any) -> Any:

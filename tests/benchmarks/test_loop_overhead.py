@@ -45,7 +45,7 @@ def test_every_window_that_counts_has_its_companions():
 def test_the_trained_system_is_the_config_s():
     config = config_files.load("srgan:tiny", [ONE])
     system = configs.build_system(config)
-    watched = loop_overhead.Watched(system, lambda *_: "", 12)
+    watched = loop_overhead.watched(system, lambda *_: "", 12)
     (stage,) = watched.stages
     assert (stage.name, stage.num_steps) == (system.stages[0].name, 12)
     assert watched.image_size == system.image_size

@@ -138,7 +138,7 @@ def test_losses_and_the_gradient_are_the_released_ones(name, at_start):
 
 
 def test_only_batch_statistics_separate_us_from_the_released_graph(monkeypatch):
-    def in_train_mode(module, variables, *inputs, train):
+    def in_train_mode(module, variables, *inputs, **_):
         stats = {"batch_stats": variables["batch_stats"]}
         return core.forward(module, variables["params"], stats, *inputs, train=True)[0]
 

@@ -129,7 +129,7 @@ class Searched(plans.Planner):
         used = self.base + self.slope * size**1.05
         if self.refuses and used > self.limit:
             raise plans.TooLarge
-        need = Estimate(None, None, {}, {"temporary": int(used)}, {})
+        need = Estimate(None, None, {}, {"temporary": int(used)}, 0, {})
         return plans.StagePlan(
             *("made up", size, 1, "none", "float32", 0.0, True, need, int(self.limit)),
         )

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +22,7 @@ from benchmarks import steps
 from jaxgan import core, losses, pretrained
 from jaxgan.data import make_task
 from jaxgan.evaluation.psnr import psnr_y
+from jaxgan.ops.strided_conv import strided_conv
 from jaxgan.systems.srgan import SRGAN, interpolate_weights
 from jaxgan.training import configs, loop
 from jaxgan.training.frozen import load_frozen
@@ -492,6 +494,20 @@ def test_microbatches_change_nothing_where_every_image_is_normalised_alone():
     )
 
 
+def pools_in_half_precision():
+    """False of jaxlib 0.12.0.1 on CPUs, whose fused maximum of bfloat16 is wrong."""
+
+    @jax.jit
+    def pooled(x, kernels):
+        for kernel in kernels:
+            x = nn.relu(strided_conv(x, kernel, (1, 1), ((1, 1), (1, 1))))
+        return nn.max_pool(x, (2, 2), (2, 2))
+
+    half = partial(jnp.full, fill_value=0.125, dtype=jnp.bfloat16)
+    pools = pooled(half((2, 32, 32, 3)), [half((3, 3, c, 64)) for c in (3, 64)])
+    return 0 < float(pools.min()) and float(pools.max()) == 30.375
+
+
 def test_a_bfloat16_step_keeps_losses_and_parameters_in_float32():
     system = dataclasses.replace(TINY_VGG, dtype="bfloat16")
     state, batch, frozen = start(system, 2)
@@ -499,6 +515,8 @@ def test_a_bfloat16_step_keeps_losses_and_parameters_in_float32():
     after, metrics = jax.eval_shape(step, state, frozen, batch, KEY)
     leaves = jax.tree.leaves((after.params, after.stats, metrics))
     assert {str(x.dtype) for x in leaves} == {"float32"}
+    if not pools_in_half_precision():
+        pytest.xfail("this XLA miscompiles a maximum of bfloat16")
     half = terms(system, state, frozen, batch, "generator")
     full = terms(TINY_VGG, state, frozen, batch, "generator")
     for name, value in half.items():
