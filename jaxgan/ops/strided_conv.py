@@ -38,6 +38,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 from jaxgan.core.remat import CONVOLUTION
+from jaxgan.ops import conv_as_dots
 
 ALL = slice(None)
 AnyArray: TypeAlias = Array | np.ndarray  # constants of a custom_vjp are NumPy's
@@ -92,12 +93,18 @@ def _split(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any
 
 @partial(jax.jit, static_argnums=(2, 3), inline=True)
 def _split_on_cpu(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any:
-    split = _by_phases if x.ndim == 4 else _by_slices
+    def on_cpu(x: Any, kernel: Any) -> Any:
+        # No choice of the platform within this one: it would be traced at every level.
+        if x.ndim == 5:
+            return _by_slices(x, kernel, strides, padding, _conv_on_cpu)
+        if conv_as_dots.always(x, kernel, strides, padding):
+            return _conv_on_cpu(x, kernel, strides, padding)
+        return _by_phases(x, kernel, strides, padding, _conv_on_cpu)
+
     return lax.platform_dependent(
         x,
         kernel,
-        # No choice of the platform within this one: it would be traced at every level.
-        cpu=lambda x, kernel: split(x, kernel, strides, padding, _conv_on_cpu),
+        cpu=on_cpu,
         default=lambda x, kernel: _plain(x, kernel, strides, padding),
     )
 
@@ -110,6 +117,22 @@ def _plain(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any
 def _conv(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any:
     conv = _conv_by_platform if x.ndim == 4 else _plain
     return conv(x, kernel, strides, padding)
+
+
+def _plain_on_cpu(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any:
+    y = conv_as_dots.forward(x, kernel, strides, padding)
+    return _plain(x, kernel, strides, padding) if y is None else y
+
+
+def _plain_by_platform(
+    x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs
+) -> Any:
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=lambda x, kernel: _plain_on_cpu(x, kernel, strides, padding),
+        default=lambda x, kernel: _plain(x, kernel, strides, padding),
+    )
 
 
 def _derivative_on_cpu(strides: tuple[int, ...], padding: Pairs, *operands: Any) -> Any:
@@ -145,9 +168,11 @@ def _change(
     return sum(terms[1:], start=terms[0])
 
 
-def _differentiated(derivative: Callable[..., Any]) -> Callable[..., Any]:
-    """`_plain` of images, with this derivative."""
-    conv = jax.custom_jvp(_plain, nondiff_argnums=(2, 3))
+def _differentiated(
+    value: Callable[..., Any], derivative: Callable[..., Any]
+) -> Callable[..., Any]:
+    """A convolution of images with this derivative."""
+    conv = jax.custom_jvp(value, nondiff_argnums=(2, 3))
     # Layers of one shape are traced, and differentiated, once.
     traced_once = jax.jit(conv, static_argnums=(2, 3), inline=True)
 
@@ -162,18 +187,28 @@ def _differentiated(derivative: Callable[..., Any]) -> Callable[..., Any]:
     return traced_once
 
 
-_conv_on_cpu = _differentiated(_derivative_on_cpu)
-_conv_by_platform = _differentiated(_derivative_by_platform)
+_conv_on_cpu = _differentiated(_plain_on_cpu, _derivative_on_cpu)
+_conv_by_platform = _differentiated(_plain_by_platform, _derivative_by_platform)
 
 
 def _to_input(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any:
-    """`_plain`, so written that its transpose in `x` is NHWC, HWIO -> NHWC."""
+    """`_plain`, so written that its transpose in `x` is NHWC, HWIO -> NHWC, or a
+    matrix product."""
+    y = conv_as_dots.to_input(x, kernel, strides, padding)
+    if y is not None:
+        return y
     names = ("NHWC", "HWOI", "NHWC")
     return _lax_conv(x, jnp.swapaxes(kernel, 2, 3), strides, padding, names)
 
 
 def _to_kernel(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> Any:
-    """`_plain`, so written that its transpose in `kernel` is NHWC, HWIO -> NHWC."""
+    """`_plain`, so written that its transpose in `kernel` is NHWC, HWIO -> NHWC, or a
+    matrix product."""
+    y = conv_as_dots.to_kernel(x, kernel, strides, padding)
+    if y is not None:
+        return y
+    # What made it would else be computed in the transposed order, a stride a pixel.
+    x = lax.optimization_barrier(x)
     names = ("CHWN", "IHWO", "HWNC")
     x, kernel = jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(kernel, (2, 0, 1, 3))
     y = _lax_conv(x, kernel, strides, padding, names)
