@@ -6,9 +6,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from jaxgan import __version__, command
+from jaxgan import __version__, command, huge_pages
 from jaxgan.core.errors import did_you_mean
 
+COMPUTE = ("train", "generate", "evaluate")  # much, where the command runs
 COMMANDS = {  # command: (module, what it does)
     "train": ("jaxgan.train", "train a system, or resume a run"),
     "generate": ("jaxgan.generate", "run a trained system on files"),
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if name not in COMMANDS:
         near = did_you_mean(name, COMMANDS)
         command.fail(f"unknown command {name!r}{near}; see jaxgan --help")
+    if argv is None and name in COMPUTE:
+        huge_pages.ask(rest)
     module = importlib.import_module(COMMANDS[name][0])
     command.run(module.main, [f"jaxgan {name}", *rest])
 
