@@ -96,12 +96,7 @@ def estimate(
       host_size: how many devices the fast network joins.
     """
     text = compiled.as_text() or ""
-    costs = compiled.cost_analysis() or {}  # None for a GPU that is not here
-    try:
-        flops = hlo.text_flops(text)
-    except ValueError:
-        flops = costs.get("flops")
-    accessed = costs.get("bytes accessed") if costs else hlo.top_level_bytes(text)
+    flops, accessed = work(compiled, text)
     sent: dict[str, tuple[int, float, float]] = {}
     outside = False
     for each in hlo.collective_list(text):
@@ -120,6 +115,21 @@ def estimate(
         if rate := peak.outside if outside else peak.network:
             seconds["network"] = found.bytes_sent / (1e9 * rate)
     return dataclasses.replace(found, seconds=seconds)
+
+
+def work(compiled: Compiled, text: str) -> tuple[float | None, float | None]:
+    """`flops` and `accessed` of an `Estimate`; loops' bytes count once.
+
+    Args:
+      compiled: a program.
+      text: its optimised HLO.
+    """
+    costs = compiled.cost_analysis() or {}  # None for a GPU that is not here
+    try:
+        flops = hlo.text_flops(text)
+    except ValueError:
+        flops = costs.get("flops")
+    return flops, costs.get("bytes accessed") if costs else hlo.top_level_bytes(text)
 
 
 def _memory(
