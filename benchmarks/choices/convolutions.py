@@ -82,6 +82,23 @@ def strided_small_map(s: Setting) -> Choice:
     return _strided(s.maps(4, 8, 256), s.kernel(5, 256, 512), pads=(1, 2))
 
 
+def residual(s: Setting) -> Choice:
+    """CycleGAN at 64 px, a residual block's: 3x3, 256 -> 256, its border is there."""
+    x, kernel = s.maps(1, 18, 256), s.kernel(3, 256, 256)
+    return _strided(x, kernel, pads=(0, 0), stride=1)
+
+
+def innermost(s: Setting) -> Choice:
+    """pix2pix at 256 px, down6: 4x4 onto 4x4, 512 -> 512."""
+    return _strided(s.maps(1, 8, 512), s.kernel(4, 512, 512))
+
+
+def onto_colours(s: Setting) -> Choice:
+    """CycleGAN at 64 px, output: 7x7, 64 -> 3, its border is there."""
+    x, kernel = s.maps(1, 70, 64), s.kernel(7, 64, 3)
+    return _strided(x, kernel, pads=(0, 0), stride=1)
+
+
 def strided_3d(s: Setting) -> Choice:
     """3D-GAN (32^3), discriminator conv2 at batch 2: 4x4x4, 32 -> 64."""
     return _strided(s.maps(2, 16, 32, rank=3), s.kernel(4, 32, 64, rank=3))
@@ -97,10 +114,11 @@ def _strided(
     kernel: Tree,
     pads: tuple[int, int] = (1, 1),
     around: Callable[..., Callable[..., jax.Array]] = lambda conv: conv,
+    stride: int = 2,
 ) -> Choice:
-    """Stride 2; `around` makes of a convolution what is called."""
+    """`around` makes of a convolution what is called."""
     rank = len(x.shape) - 2
-    strides, padding = (2,) * rank, [pads] * rank
+    strides, padding = (stride,) * rank, [pads] * rank
 
     def ours(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return strided_conv(x, kernel, strides, padding)

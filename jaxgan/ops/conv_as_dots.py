@@ -1,10 +1,11 @@
 """Convolutions of images as matrix products, for the CPU.
 
-XLA's libraries for the CPU are as fast as the processor in large matrix products, and
-not in every convolution: they copy a kernel that is larger than its images in each
-pass, several times for the gradients (U-Net's inner layers take 3 to 12 times as long
-as they must), and compute a few output channels one by one (the 7x7 convolution onto
-three colours: 40 times). `benchmarks/formulations.py` has the figures.
+XLA's libraries for the CPU are as fast as the processor in matrix products, and not in
+every convolution. They copy a kernel that is larger than its images in each pass, so
+that the gradients of U-Net's inner layers take 3 to 12 times as long as they must, and
+compute a few channels without padding one by one (the 7x7 convolution onto three
+colours: 40 times, jaxlib 0.10.2). `python -m benchmarks.formulations --device=cpu
+--only=residual,innermost,onto_colours` compares.
 
 `of_windows`, `of_taps` and `of_planes` are one function, whose transposes differ.
 """

@@ -20,7 +20,8 @@ XLA's CPU compiler brings only convolutions of the entry computation into the or
 axes that its fast path knows. Inside a loop or a `cond` the gradients that autodiff
 writes run 2 to 15 times more slowly, so there a `custom_jvp` states the derivative in a
 form whose transpose, the gradient, has that order. Forward mode, `vmap` and higher
-derivatives stay what they are.
+derivatives stay what they are. There, too, wide layers and few output channels become
+matrix products (`conv_as_dots`).
 """
 
 import itertools

@@ -17,9 +17,13 @@ def head(config: str, topology: Topology, planner: Planner) -> str:
     split = (
         f", parameters over {mesh.shape['model']}" if mesh.shape["model"] > 1 else ""
     )
+    host = planner.config["devices"]["host"]
+    unknown = host and not mesh.devices.flat[0].addressable_memories()
     return (
         f"{config} on {topology.name}: {mesh.size} x {kind}{split}, "
         f"{planner.config['dtype']}. Figures are of one device and one step."
+        + " devices.host is unknown to this compiler: all counts as on the device."
+        * bool(unknown)
     )
 
 

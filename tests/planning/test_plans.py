@@ -114,6 +114,12 @@ def test_bytes_on_one_device():
     assert on_one_device(tree) == 68
 
 
+def test_what_rests_on_a_cpu_s_host_rests_on_the_cpu(tiny):
+    own = planner("pix2pix:tiny", "--config.devices.host=optimizer").stage(0, 8)
+    assert own.estimate.memory["optimiser"] == tiny.estimate.memory["optimiser"]
+    assert own.estimate.host_memory == tiny.estimate.host_memory == 0
+
+
 class Searched(plans.Planner):
     """A planner whose memory is made up."""
 
@@ -209,6 +215,24 @@ def test_a_tpu_slice_that_is_not_here(topology):
     assert row["dtype"] == "bfloat16" and set(row["collectives"]) == {"all-reduce"}
     assert row["flops"] > 0 and row["bound"] in ("compute", "memory", "network")
     assert row["memory"]["temporary"] > 0 and row["fits"]
+
+
+@needs_libtpu
+def test_what_rests_on_a_tpu_s_host_leaves_the_device():
+    common = ("--config=dcgan:tiny", "--topology=v5e:1x1")
+    (near,) = rows(*common)
+    (host,) = rows(*common, "--config.devices.host=optimizer")
+    gone = near["memory"]["optimiser"] - host["memory"]["optimiser"]
+    assert host["memory_host"] == gone > 0.9 * near["memory"]["optimiser"]
+    assert near["memory_host"] == 0
+
+
+@needs_cuda
+def test_what_a_compiler_does_not_know_is_said():
+    common = ("--config=dcgan:tiny", "--topology=h200:1")
+    assert "devices.host is unknown" not in command(*common).stdout
+    host = command(*common, "--config.devices.host=optimizer").stdout
+    assert "devices.host is unknown to this compiler" in host.splitlines()[0]
 
 
 @needs_cuda
