@@ -223,7 +223,7 @@ def test_what_rests_on_a_tpu_s_host_leaves_the_device():
     (near,) = rows(*common)
     (host,) = rows(*common, "--config.devices.host=optimizer")
     gone = near["memory"]["optimiser"] - host["memory"]["optimiser"]
-    assert host["memory_host"] == gone > 0.9 * near["memory"]["optimiser"]
+    assert host["memory_host"] == gone > 0  # of arrays that are not small
     assert near["memory_host"] == 0
 
 
