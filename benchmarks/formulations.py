@@ -31,7 +31,7 @@ from jax.sharding import SingleDeviceSharding
 
 from benchmarks import formulations_page, report
 from benchmarks.choices import CHOICES, Choice, Form, Setting
-from jaxgan import command, core, devices
+from jaxgan import command, core, devices, huge_pages
 from jaxgan.planning import estimate, topologies
 
 FLAGS = flags.FlagValues()
@@ -351,4 +351,5 @@ def planned(
 
 
 if __name__ == "__main__":
+    huge_pages.ask(sys.argv[1:])  # as the commands do
     command.run(main, sys.argv)

@@ -25,7 +25,7 @@ from absl import flags
 from PIL import Image
 
 from benchmarks import feeding, report, step_throughput
-from jaxgan import command, config_files, core, devices
+from jaxgan import command, config_files, core, devices, huge_pages
 from jaxgan.data import make_source, make_task
 from jaxgan.training import configs
 
@@ -280,4 +280,5 @@ def page(rows: Sequence[report.Row], name: str) -> str:
 
 
 if __name__ == "__main__":
+    huge_pages.ask(sys.argv[1:])  # as the commands do
     command.run(main, sys.argv)

@@ -32,7 +32,7 @@ import jax
 from absl import flags
 
 from benchmarks import report, step_throughput, steps
-from jaxgan import command, config_files, core, devices
+from jaxgan import command, config_files, core, devices, huge_pages
 from jaxgan.data import make_task
 from jaxgan.training import configs, loop, sharding
 from jaxgan.training.feeds import Feeds
@@ -304,4 +304,5 @@ def page(rows: Sequence[report.Row], name: str) -> str:
 
 
 if __name__ == "__main__":
+    huge_pages.ask(sys.argv[1:])  # as the commands do
     command.run(main, sys.argv)

@@ -16,7 +16,12 @@ import jax
 from jaxgan.core import UserError
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax")
-ENVIRONMENT = ("XLA_FLAGS", "XLA_PYTHON_CLIENT_PREALLOCATE", "OMP_NUM_THREADS")
+ENVIRONMENT = (
+    "XLA_FLAGS",
+    "XLA_PYTHON_CLIENT_PREALLOCATE",
+    "OMP_NUM_THREADS",
+    "GLIBC_TUNABLES",
+)
 OUTPUT_HELP = "NAME.md: a page of the rows; their JSON lines go beside it to NAME.jsonl"
 
 Row = Mapping[str, Any]

@@ -31,7 +31,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks import feeding, minimum, report, step_page, steps
-from jaxgan import command, config_files, core, devices
+from jaxgan import command, config_files, core, devices, huge_pages
 from jaxgan.planning import hlo, peaks
 from jaxgan.training import configs, programs, sharding
 
@@ -347,4 +347,5 @@ def _memory(compiled: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    huge_pages.ask(sys.argv[1:])  # as the commands do
     command.run(main, sys.argv)

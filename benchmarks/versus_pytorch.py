@@ -46,7 +46,7 @@ from benchmarks import (
     steps,
     versus_page,
 )
-from jaxgan import command, config_files
+from jaxgan import command, config_files, huge_pages
 from jaxgan.core import UserError
 from jaxgan.networks.unet import depth_of
 from jaxgan.training import configs, sharding
@@ -406,4 +406,5 @@ def _commit() -> str | None:
 
 
 if __name__ == "__main__":
+    huge_pages.ask(sys.argv[1:])  # as the commands do
     command.run(main, sys.argv)
