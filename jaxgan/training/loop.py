@@ -163,7 +163,7 @@ class _Trainer:
         self.legs = legs(system.stages, self.settings["num_steps"])
         self.total = self.legs[-1].end if self.legs else 0
         self.feeds = Feeds(make_task, config, mesh)
-        host = config["devices"]["host"]
+        host = config["devices"].get("host", ())
         self.programs = Programs(system, config["seed"], mesh, frozen, host)
         self.writer: Writer | None = None  # on the first process
         self.progress = Progress(0, 0, 1, shown=self.first_process)

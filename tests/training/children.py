@@ -168,7 +168,7 @@ def _main(workdir, flags, fault, devices, file_size, split, dump, log) -> None:
     if not any(flag.startswith("--config=") for flag in flags):
         jaxgan.data.make_task = toy.make_task
     if split:
-        sharding.shardings.__defaults__ = (1,)
+        sharding.shardings.__defaults__ = (1, ())
     if file_size is not None:
         jax.config.update("jax_enable_compilation_cache", False)  # large files
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
