@@ -41,6 +41,10 @@ def forward(
         return of_taps(x, kernel, strides, padding)
     if not _wide(x, kernel):
         return None
+    if max(strides) == 1 and not any(map(any, padding)):
+        return of_windows(x, kernel, strides, padding)
+    if 2 * _positions(x, kernel, strides, padding) > kernel.shape[3]:
+        return None
     return of_windows(x, kernel, strides, padding)
 
 
@@ -52,6 +56,9 @@ def to_input(
     few = channels <= FEW < features and _static(x)
     if not few and not _wide(x, kernel):
         return None
+    windows = _positions(x, kernel, strides, padding) * math.prod(kernel.shape[:3])
+    if windows > MANY:
+        return None
     return of_windows(x, kernel, strides, padding)
 
 
@@ -61,17 +68,18 @@ def to_kernel(
     """The convolution so written that its transpose in `kernel` is fast; or None."""
     if _few(kernel, strides) and _static(x):
         return of_planes(x, kernel, strides, padding)
-    if not always(x, kernel, strides, padding):
+    if not gradients_are(x, kernel, strides, padding):
         return None
     return of_windows(x, kernel, strides, padding, at_once=True)
 
 
-def always(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> bool:
-    """Whether the convolution and both its gradients become products."""
+def gradients_are(
+    x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs
+) -> bool:
+    """Whether both gradients are products: positions are no more than features."""
     if not _wide(x, kernel):
         return False
-    positions = x.shape[0] * math.prod(_sides(x, kernel, strides, padding))
-    return positions <= kernel.shape[3]
+    return _positions(x, kernel, strides, padding) <= kernel.shape[3]
 
 
 def of_windows(
@@ -101,7 +109,7 @@ def of_windows(
             slices.append(lax.slice(part, (0, i0, j0, 0), ends))
     kernel = kernel.reshape(taps, *kernel.shape[2:])
     if at_once is None:
-        at_once = x.shape[0] * math.prod(sides) * taps * x.shape[3] <= MANY
+        at_once = math.prod((x.shape[0], *sides, taps, kernel.shape[1])) <= MANY
     if at_once:
         rows = kernel.reshape(-1, kernel.shape[2])
         return _dot(jnp.concatenate(slices, axis=3), rows)
@@ -199,6 +207,10 @@ def _sides(
 ) -> tuple[int, ...]:
     sides = zip(x.shape[1:3], kernel.shape[:2], strides, padding, strict=True)
     return tuple((n + sum(pads) - k) // s + 1 for n, k, s, pads in sides)
+
+
+def _positions(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> int:
+    return x.shape[0] * math.prod(_sides(x, kernel, strides, padding))
 
 
 def _few(kernel: Any, strides: tuple[int, ...]) -> bool:

@@ -98,7 +98,7 @@ def _split_on_cpu(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs)
         # No choice of the platform within this one: it would be traced at every level.
         if x.ndim == 5:
             return _by_slices(x, kernel, strides, padding, _conv_on_cpu)
-        if conv_as_dots.always(x, kernel, strides, padding):
+        if conv_as_dots.gradients_are(x, kernel, strides, padding):
             return _conv_on_cpu(x, kernel, strides, padding)
         return _by_phases(x, kernel, strides, padding, _conv_on_cpu)
 
