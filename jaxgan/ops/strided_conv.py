@@ -208,8 +208,6 @@ def _to_kernel(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) ->
     y = conv_as_dots.to_kernel(x, kernel, strides, padding)
     if y is not None:
         return y
-    # What made it would else be computed in the transposed order, a stride a pixel.
-    x = lax.optimization_barrier(x)
     names = ("CHWN", "IHWO", "HWNC")
     x, kernel = jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(kernel, (2, 0, 1, 3))
     y = _lax_conv(x, kernel, strides, padding, names)

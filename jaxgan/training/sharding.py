@@ -136,12 +136,12 @@ def shardings(
             return jax.tree.map(lambda _: own, x)
         return leaf(x)
 
-    def resting(x: Any, s: NamedSharding) -> NamedSharding:
+    def on_host(x: Any, s: NamedSharding) -> NamedSharding:
         return s if x.size < SMALL else s.with_memory_kind(HOST_MEMORY)
 
     where = jax.tree.map(node, tree, is_leaf=lambda x: isinstance(x, ImagePool))
     for field in map(HOST.__getitem__, host):
-        its = jax.tree.map(resting, getattr(tree, field), getattr(where, field))
+        its = jax.tree.map(on_host, getattr(tree, field), getattr(where, field))
         where = where.replace(**{field: its})
     return where
 
