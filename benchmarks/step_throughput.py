@@ -172,7 +172,7 @@ def measure(
     system = configs.build_system(config)
     row = _setting(config, system, part)
     size, mesh = config["training"]["batch_size"], sharding.make_mesh(config["devices"])
-    sharding.check_batch_size(size, mesh)
+    sharding.check_batch_size(size, mesh, config["system"].get("microbatches", 1))
     data = configs.stage_data(config, part)
     side = data.get("image_size")
     program = steps.program(

@@ -17,6 +17,7 @@ from jaxgan.networks.initializers import Initializer, normal_002
 from jaxgan.networks.parameters import parameter
 from jaxgan.ops.conv_transpose import conv_transpose
 from jaxgan.ops.strided_conv import strided_conv
+from jaxgan.ops.upsample_conv import upsample_conv
 
 Padding = int | Sequence[tuple[int, int]]
 Activation = Any  # Callable[[Array], Array]; beartype cannot look into jitted functions
@@ -109,6 +110,41 @@ class ConvTranspose(nn.Module):
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         pairs = _pairs(self.padding, rank)
         y = conv_transpose(x, kernel, self.stride, pairs, self.output_padding)
+        return y if bias is None else y + bias
+
+
+class UpsampleConv(nn.Module):
+    """Twice the size by nearest neighbours, then a `Conv` that keeps it.
+
+    Parameters are those of the convolution: kernel `[*window, in, out]`.
+
+    Attributes:
+      features: output channels.
+      kernel_size: side of the window, odd.
+      padding_mode: what surrounds the enlarged image: `zero`, or, up to a window of 3,
+        `reflect`.
+      use_bias: whether there is a bias.
+      kernel_init: initialiser of the kernel.
+      dtype: compute dtype; parameters stay float32.
+    """
+
+    features: int
+    kernel_size: int = 3
+    padding_mode: str = "zero"
+    use_bias: bool = True
+    kernel_init: Initializer = normal_002
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b *size c"]) -> Float[Array, "b *out_size f"]:
+        shape = (self.kernel_size,) * (x.ndim - 2) + (x.shape[-1], self.features)
+        kernel = parameter(self, "kernel", self.kernel_init, shape)
+        bias, zeros = None, nn.initializers.zeros
+        if self.use_bias:
+            bias = parameter(self, "bias", zeros, (self.features,))
+        # The kernel stays in float32 until its taps are added up.
+        x, _, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        y = upsample_conv(x, kernel, self.padding_mode)
         return y if bias is None else y + bias
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgan.core.types import Image
-from jaxgan.networks.layers import Conv, ConvTranspose
+from jaxgan.networks.layers import Conv, ConvTranspose, UpsampleConv
 from jaxgan.networks.norms import Norm, bias_before
 
 
@@ -121,10 +121,7 @@ class ResNetGenerator(nn.Module):
                     name=f"up{i}",
                 )(x)
             elif self.upsample == "resize_conv":
-                x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-                x = Conv(
-                    features, 3, padding=1, use_bias=bias, name=f"up{i}", **reflect
-                )(x)
+                x = UpsampleConv(features, use_bias=bias, name=f"up{i}", **reflect)(x)
             else:
                 raise ValueError(f"upsample {self.upsample!r}")
             x = norm_relu(x, f"up{i}")

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from jaxgan.core.types import Image, Key
 from jaxgan.core.update import at_least_float32
 from jaxgan.networks.initializers import Initializer, he_normal, torch_default
-from jaxgan.networks.layers import Conv, leaky_relu
+from jaxgan.networks.layers import Conv, UpsampleConv, leaky_relu
 from jaxgan.networks.norms import BatchNorm
 from jaxgan.networks.parameters import parameter
 from jaxgan.ops.pixel_shuffle import pixel_shuffle
@@ -89,15 +89,13 @@ class SubPixelUpsample(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
         channels = x.shape[-1]
-        conv = {"padding": 1, "dtype": self.dtype, "name": "conv"}
+        init, conv = self.kernel_init, {"dtype": self.dtype, "name": "conv"}
         if self.upsample == "resize_conv":
-            x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-            x = Conv(channels, kernel_init=self.kernel_init, **conv)(x)
+            x = UpsampleConv(channels, kernel_init=init, **conv)(x)
         else:
-            init = self.kernel_init
             if self.icnr:
                 init = icnr_init(init, 2, self.shuffle_order)
-            x = Conv(4 * channels, kernel_init=init, **conv)(x)
+            x = Conv(4 * channels, padding=1, kernel_init=init, **conv)(x)
             x = pixel_shuffle(x, 2, self.shuffle_order)
         return PReLU(self.prelu_shared, name="prelu")(x)
 

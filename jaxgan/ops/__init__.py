@@ -37,6 +37,7 @@ from jaxgan.ops.pixel_shuffle import pixel_shuffle, pixel_shuffle_permutation
 from jaxgan.ops.poisson import poisson_blend
 from jaxgan.ops.pooling import max_pool_features
 from jaxgan.ops.tiling import map_tiles
+from jaxgan.ops.upsample_conv import upsample_conv
 from jaxgan.ops.voxel_rendering import DISPLAY_LEVEL, render_voxels
 from jaxgan.ops.voxels import (
     downsample_voxels,
@@ -89,6 +90,7 @@ __all__ = [
     "save_mesh",
     "to_uint8",
     "unpack_bits",
+    "upsample_conv",
     "voxelize",
     "voxels_to_mesh",
 ]

@@ -41,11 +41,10 @@ def forward(
         return of_taps(x, kernel, strides, padding)
     if not _wide(x, kernel):
         return None
-    if max(strides) == 1 and not any(map(any, padding)):
+    unpadded = max(strides) == 1 and not any(map(any, padding))
+    if unpadded or 2 * _positions(x, kernel, strides, padding) <= kernel.shape[3]:
         return of_windows(x, kernel, strides, padding)
-    if 2 * _positions(x, kernel, strides, padding) > kernel.shape[3]:
-        return None
-    return of_windows(x, kernel, strides, padding)
+    return None
 
 
 def to_input(

@@ -39,8 +39,8 @@ def stage(name: str, plan: StagePlan | None) -> str:
         f"\nstage {name}, batch {plan.batch_size} ({own} a device), compiled in "
         f"{plan.compile_seconds:.0f} s"
     ]
-    if not plan.preprocessed:
-        lines.append("  the data are not here: planned from ready batches on")
+    if plan.without_data is not None:
+        lines.append(f"  planned from ready batches on: {plan.without_data}")
     flops = "?" if found.flops is None else f"{found.flops / 1e9:.4g} GFLOP"
     lines += [
         _row("flops", flops, found.seconds.get("compute")),
@@ -89,7 +89,7 @@ def row(
         "devices": plan.devices,
         "device_kind": plan.device_kind,
         "dtype": plan.dtype,
-        "preprocessed": plan.preprocessed,
+        "without_data": plan.without_data,
         "compile_seconds": round(plan.compile_seconds, 1),
         "flops": found.flops,
         "bytes_accessed": found.accessed,

@@ -40,8 +40,8 @@ class StagePlan:
       device_kind: JAX's name of one.
       dtype: compute dtype.
       compile_seconds: on this machine.
-      preprocessed: whether the step begins with raw examples of the config's own data;
-        else with ready batches, because the data are not here.
+      without_data: why the step begins with ready batches and not with raw examples:
+        what was said of the config's own data; None if they are here.
       estimate: what one device needs.
       memory_limit: bytes of one device that a program can use; None if not known.
     """
@@ -52,7 +52,7 @@ class StagePlan:
     device_kind: str
     dtype: str
     compile_seconds: float
-    preprocessed: bool
+    without_data: str | None
     estimate: Estimate
     memory_limit: int | None
 
@@ -72,6 +72,7 @@ class _Declared:
     """Stands in for a task whose data are not here: a stage's own batches."""
 
     spec: Mapping[str, Any]
+    reason: str
 
     @staticmethod
     def preprocess(raw: Batch, key: Key) -> Batch:
@@ -129,7 +130,8 @@ class Planner:
           UserError: if the devices cannot share the batch.
           TooLarge: if the compiler finds no room.
         """
-        sharding.check_batch_size(batch_size, self.mesh)
+        parts = self.config["system"].get("microbatches", 1)
+        sharding.check_batch_size(batch_size, self.mesh, parts)
         leg, task = self.legs[number], self._tasks[number]
         raws = [self._raw(t, batch_size) for t in self._tasks]
         seed, host = self.config["seed"], self.config["devices"]["host"]
@@ -154,7 +156,7 @@ class Planner:
             kind,
             self.config["dtype"],
             seconds,
-            not isinstance(task, _Declared),
+            task.reason if isinstance(task, _Declared) else None,
             estimate(
                 compiled,
                 state,
@@ -240,7 +242,7 @@ class Planner:
         data = configs.stage_data(self.config, leg.stage.name)
         try:
             return self._make_task(data, split="train", seed=self.config["seed"])
-        except UserError:
+        except UserError as error:
             side = data.get("image_size")
             side = side if isinstance(side, int) else 64
             spec = {
@@ -249,7 +251,7 @@ class Planner:
                 )
                 for name, want in leg.stage.batch_spec.items()
             }
-            return _Declared(spec)
+            return _Declared(spec, str(error))
 
     def _raw(self, task: Any, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
         where = sharding.over_batch(self.mesh)

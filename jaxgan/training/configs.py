@@ -132,7 +132,7 @@ def check_values(config: Mapping[str, Any]) -> None:
     _check_multiples(training)
     at_least("devices.data", devices["data"], 1, unset=-1)
     at_least("devices.model", devices["model"], 1, unset=None)
-    for name in devices.get("host", ()):
+    for name in devices["host"]:
         one_of(name, tuple(HOST), "devices.host")
     at_least("seed", config["seed"], 0)
     if config["seed"] >= 2**32:

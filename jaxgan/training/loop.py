@@ -108,7 +108,8 @@ def train(
     if profile < 0:
         raise UserError(f"profile = {profile} is impossible: it must be at least 0")
     mesh = sharding.make_mesh(config["devices"])
-    sharding.check_batch_size(config["training"]["batch_size"], mesh)
+    parts = config["system"].get("microbatches", 1)
+    sharding.check_batch_size(config["training"]["batch_size"], mesh, parts)
     frozen = dict(frozen or {})
     opened = starts.opened(workdir, config, hashes(frozen))
     with lost_peer(), opened as path, StopRequests() as stop:
@@ -163,8 +164,9 @@ class _Trainer:
         self.legs = legs(system.stages, self.settings["num_steps"])
         self.total = self.legs[-1].end if self.legs else 0
         self.feeds = Feeds(make_task, config, mesh)
-        host = config["devices"].get("host", ())
-        self.programs = Programs(system, config["seed"], mesh, frozen, host)
+        self.programs = Programs(
+            system, config["seed"], mesh, frozen, config["devices"]["host"]
+        )
         self.writer: Writer | None = None  # on the first process
         self.progress = Progress(0, 0, 1, shown=self.first_process)
         self.watch = Stopwatch()

@@ -62,15 +62,17 @@ def make_mesh(devices: Mapping[str, int], there: Sequence[Any] | None = None) ->
     return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * 2)
 
 
-def check_batch_size(batch_size: int, mesh: Mesh) -> None:
-    """Refuses a global batch that the devices cannot share evenly."""
-    if batch_size % mesh.size:
-        below = batch_size - batch_size % mesh.size
-        choices = [str(n) for n in (below, below + mesh.size) if n]
+def check_batch_size(batch_size: int, mesh: Mesh, microbatches: int = 1) -> None:
+    """Refuses a global batch whose parts the devices cannot share evenly."""
+    step = mesh.size * microbatches
+    if batch_size % step:
+        below = batch_size - batch_size % step
+        choices = [str(n) for n in (below, below + step) if n]
+        parts = f" in {microbatches} parts (system.microbatches)"
         raise UserError(
-            f"training.batch_size {batch_size} cannot be divided over {mesh.size} "
-            f"devices: choose {' or '.join(choices)}, or fewer devices with "
-            "devices.data"
+            f"training.batch_size {batch_size}{parts if microbatches > 1 else ''} "
+            f"cannot be divided over {mesh.size} devices: choose "
+            f"{' or '.join(choices)}, or fewer devices with devices.data"
         )
 
 

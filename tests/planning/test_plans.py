@@ -77,11 +77,13 @@ def test_a_processor_has_no_data_sheet(tiny):
 
 
 def test_the_step_begins_with_raw_examples_where_the_data_are(tiny, tmp_path):
-    assert tiny.preprocessed
+    assert tiny.without_data is None
     away = f"--config.data.source=folder:{tmp_path / 'none'}"
     ready = planner("pix2pix:tiny", away).stage(0, 8)
-    assert not ready.preprocessed
-    assert "the data are not here" in pages.stage("pix2pix", ready)
+    assert "planned from ready batches on: " in (page := pages.stage("pix2pix", ready))
+    assert str(tmp_path / "none") in page
+    typo = planner("pix2pix:tiny", "--config.data.task=paird").stage(0, 8)
+    assert "paird" in pages.stage("pix2pix", typo)
 
 
 def test_split_parameters_take_less_of_a_device():

@@ -40,6 +40,10 @@ def test_a_batch_the_devices_cannot_share_is_refused_with_choices():
         sharding.check_batch_size(12, mesh(4, 2))
     with pytest.raises(UserError, match="over 8 devices: choose 8,"):
         sharding.check_batch_size(3, mesh(4, 2))
+    sharding.check_batch_size(32, mesh(4, 2), 4)
+    parts = r"16 in 4 parts \(system.microbatches\) .*over 8 devices: choose 32,"
+    with pytest.raises(UserError, match=parts):
+        sharding.check_batch_size(16, mesh(4, 2), 4)
 
 
 def test_large_parameters_are_split_along_their_longest_axis():

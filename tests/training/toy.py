@@ -266,26 +266,24 @@ def config(**overrides: Any) -> dict[str, Any]:
     """A resolved config of `Toy`; keys with two underscores for the dot."""
     from jaxgan.training import configs
 
-    found = configs.with_defaults(
-        {
-            "name": "toy",
-            "dtype": "float32",
-            "devices": {"data": 1},
-            "system": {},
-            "data": {"task": "toy", "image_size": SIDE},
-            "training": {
-                "batch_size": 8,
-                "log_every": 1,
-                "checkpoint_every": 4,
-                "sample_every": 6,
-                "sample_count": 2,
-            },
-        }
-    )
+    found: dict[str, Any] = {
+        "name": "toy",
+        "dtype": "float32",
+        "devices": {"data": 1},
+        "system": {},
+        "data": {"task": "toy", "image_size": SIDE},
+        "training": {
+            "batch_size": 8,
+            "log_every": 1,
+            "checkpoint_every": 4,
+            "sample_every": 6,
+            "sample_count": 2,
+        },
+    }
     for key, value in overrides.items():
         section, _, name = key.rpartition("__")
         (found[section] if section else found)[name] = value
-    return found
+    return configs.with_defaults(found)
 
 
 def train(workdir: Any, evaluate_fn: Any = None, **overrides: Any) -> Any:
