@@ -1,6 +1,8 @@
 """Every system through its commands: train, evaluate, generate, export."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import math
 import pathlib
@@ -105,17 +107,27 @@ CASES = {
     ),
 }
 QUICK = ("pix2pix",)
-LONG = (pytest.mark.slow, pytest.mark.picked)  # the others, in .ci/run
+LONG = (pytest.mark.slow, pytest.mark.picked)  # the others, by the console script
 
 
-def jaxgan(*arguments) -> None:
-    """Runs a command in this process."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(x) for x in arguments])
+def in_process(*arguments) -> str:
+    """What a command prints that runs in this process."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told), pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
     assert ended.value.code == 0, arguments
+    return told.getvalue()
 
 
-def train(name: str, workdir: pathlib.Path, *flags) -> None:
+def script(*arguments) -> str:
+    """What the console script prints, in a process of its own."""
+    command = [pathlib.Path(sys.executable).with_name("jaxgan"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def train(jaxgan, name: str, workdir: pathlib.Path, *flags) -> None:
     few = ("--config.training.num_steps=2", "--config.devices.data=1")
     jaxgan("train", f"--config={name}:tiny", f"--workdir={workdir}", *few, *flags)
 
@@ -124,7 +136,7 @@ def train(name: str, workdir: pathlib.Path, *flags) -> None:
 def dcgan(tmp_path_factory):
     """A run that others start from."""
     workdir = tmp_path_factory.mktemp("runs") / "dcgan"
-    train("dcgan", workdir, *CASES["dcgan"].train)
+    train(script, "dcgan", workdir, *CASES["dcgan"].train)
     return workdir
 
 
@@ -167,19 +179,20 @@ def test_all_systems_are_here():
 @pytest.mark.parametrize(
     "name", [*QUICK, *(pytest.param(n, marks=LONG) for n in CASES if n not in QUICK)]
 )
-def test_a_system_from_training_to_export(name, request, photo, tmp_path, capsys):
+def test_a_system_from_training_to_export(name, request, photo, tmp_path):
     case, workdir, out = CASES[name], tmp_path / "run", tmp_path / "out"
+    jaxgan = in_process if name in QUICK else script
     starts_from_dcgan = "--init_from=DCGAN" in case.train
     source = request.getfixturevalue("dcgan") if starts_from_dcgan else None
-    train(name, workdir, *(f.replace("DCGAN", str(source)) for f in case.train))
+    starts = [flag.replace("DCGAN", str(source)) for flag in case.train]
+    train(jaxgan, name, workdir, *starts)
     assert_trained(workdir, 0 if source else 2)
     grids = [path.name for path in (workdir / "samples").glob("*")]
     assert grids == ([] if NO_GRID in case.train else ["step_00000002.png"])
 
-    jaxgan("evaluate", f"--workdir={workdir}")
     beside = f"{case.figure}/{case.baseline}"
+    assert beside in jaxgan("evaluate", f"--workdir={workdir}")
     assert_figures(read_rows(workdir / "evaluation.jsonl"), case.figure, beside)
-    assert beside in capsys.readouterr().out
 
     flags = [flag.replace("PHOTO", str(photo)) for flag in case.generate]
     jaxgan("generate", f"--workdir={workdir}", f"--output={out}", *flags)
@@ -196,15 +209,8 @@ def test_a_system_from_training_to_export(name, request, photo, tmp_path, capsys
 
 
 def test_the_console_script(tmp_path):
-    """`gan`, each command in a process of its own."""
+    """`gan`, each command in a process of its own, and what it says."""
     run, out, to = (tmp_path / name for name in ("run", "out", "exported"))
-
-    def script(*arguments) -> str:
-        command = [pathlib.Path(sys.executable).with_name("jaxgan"), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
     listed = script("systems", "--system=gan")
     assert listed.startswith("gan: ") and "mode sample: " in listed
     steps = "--config.training.num_steps=2"

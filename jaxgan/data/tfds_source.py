@@ -187,6 +187,8 @@ def _prepared_builder(name: str, data_dir: str | None) -> Any:
     command = f"jaxgan prepare --source=tfds:{name}"
     if data_dir:
         command += f" --data_dir={data_dir}"
+    if getattr(builder, "MANUAL_DOWNLOAD_INSTRUCTIONS", None):
+        command += " --manual_dir=FOLDER_OF_THE_ARCHIVE"
     if not builder.is_prepared():
         raise UserError(
             f"tfds:{name}: it is not prepared in {builder.data_dir}; run `{command}`, "

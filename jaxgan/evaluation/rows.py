@@ -10,7 +10,7 @@ from typing import Any
 from etils import epath
 
 from jaxgan.core.errors import UserError
-from jaxgan.training.writer import json_line
+from jaxgan.core.json_lines import json_line
 
 
 def table(figures: Mapping[str, float]) -> str:

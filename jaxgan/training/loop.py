@@ -17,6 +17,7 @@ import jax
 from etils import epath
 from jax.sharding import Mesh
 
+from jaxgan.core.dtypes import resolve
 from jaxgan.core.errors import (
     UserError,
     did_you_mean,
@@ -410,10 +411,12 @@ class _Trainer:
                 if saved is None
                 else f"the last finite state is checkpoint {saved}"
             )
+            levers = "lower the learning rate"
+            if resolve(self.config["dtype"]) == "bfloat16":
+                levers += ", or set dtype=float32"
             raise UserError(
                 f"{terms(metrics)[term]} is not finite at step {step} (stage "
-                f"{leg.stage.name!r}); {kept}: lower the learning rate, or set "
-                "dtype=float32"
+                f"{leg.stage.name!r}); {kept}: {levers}"
             )
 
     def _evaluate(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-import math
 import os
 import time
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from etils import epath
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxgan.core.errors import UserError
+from jaxgan.core.json_lines import json_line
 
 CAPTION_HEIGHT = 14  # pixels
 GAP = 2
@@ -27,18 +27,6 @@ GAP = 2
 def is_remote(path: epath.PathLike) -> bool:
     """Whether the path lies in a bucket (no locks, no appending)."""
     return "://" in os.fspath(path)
-
-
-def json_line(row: Mapping[str, Any]) -> str:
-    """A row as a line of strict JSON: what is not finite becomes null.
-
-    The PSNR of two equal pictures is infinite.
-    """
-    finite = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in row.items()
-    }
-    return json.dumps(finite) + "\n"
 
 
 class Rows:

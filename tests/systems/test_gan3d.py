@@ -439,6 +439,7 @@ def test_resolutions_that_do_not_fit_are_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.picked
 def test_check_10_learning_boxes():
     """Occupancy of the samples within a factor of two of the data's."""
     system = dataclasses.replace(
