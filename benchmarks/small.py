@@ -35,7 +35,9 @@ SMALL: dict[str, Small] = {
     "gan3d/gan3d": Small(
         {"resolution": 16, "channels": (128, 64), "z_dim": 64}, 4, map_side=8
     ),
-    "pix2pix/pix2pix": Small({"image_size": 64, "num_downs": 5}, 2),
+    "pix2pix/pix2pix": Small(
+        {"image_size": 64, "num_downs": 5, "dropout_layers": (1, 2)}, 2
+    ),
     "semantic_inpainting/inpaint": Small(
         {"image_size": 16, "num_iters": 4, "curve_every": 2, "restarts": 2}, 2
     ),

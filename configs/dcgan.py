@@ -140,9 +140,10 @@ def get_config(variant: str = "faces") -> ConfigDict:
         config.system.update(PORTS["tf"])
         config.system.constant_steps = 63_575
         config.training.batch_size = 64
-    elif variant == "celeba_torch":  # the co-author's port and his crop
+    elif variant == "celeba_torch":  # the co-author's port, his box and his loader
         config.data.source = "tfds:celeb_a"
         config.data.box = (40, 30, 138, 138)
+        config.data.load_size = 96
         config.data.flip = True
         config.system.update(PORTS["torch"])
         config.system.constant_steps = 63_575

@@ -25,6 +25,7 @@ from jaxgan.evaluation.images import AnyArray
 
 SIGMAS = tuple(float(sigma) for sigma in np.logspace(-1, 0, 10))
 NUM_VALIDATION = 1000
+NUM_SAMPLES = 10_000  # that the papers take
 
 
 @jax.jit
@@ -102,7 +103,7 @@ def parzen(
     """The published protocol: sigma on validation images, the mean over the test set.
 
     Args:
-        samples: the generator's, flattened, in [0, 1]; papers take 10,000.
+        samples: the generator's, flattened, in [0, 1]; papers take `NUM_SAMPLES`.
         validation: images to choose sigma on; the first `num_validation` are used.
         test: images to report on.
         sigmas: the grid.

@@ -17,8 +17,7 @@ update of both generators, one of both discriminators; no affine in instance nor
 default `lambda_identity` 0.5 is kept; the paper uses the identity loss only for
 paintings to photographs and flowers, and the configs of its other tasks set 0. The
 image pool is split into `pool_groups` logical groups of the batch. With batch norm a
-discriminator's running statistics are those of its own update only. Training images are
-square; inference takes any size.
+discriminator's running statistics are those of its own update only.
 """
 
 from __future__ import annotations

@@ -213,13 +213,15 @@ class DCGAN:
         judge = partial(forward, module, params, remat=self.remat, train=True)
         real_logits, stats = judge(stats, real, *labels)
         fake_logits, stats = judge(stats, fake, *labels)
+        bce = losses.GAN_LOSSES["bce"]
+        terms = {"real": bce.real(real_logits), "fake": bce.fake(fake_logits)}
         metrics = {
             "logits/real": jnp.mean(real_logits),
             "logits/fake": jnp.mean(fake_logits),
             "accuracy/discriminator": losses.binary_accuracy(real_logits, fake_logits),
         }
-        total = losses.bce_discriminator(real_logits, fake_logits)
-        return total, Out(metrics, {"discriminator": stats})
+        total = terms["real"] + terms["fake"]
+        return total, Out(terms | metrics, {"discriminator": stats})
 
     def generator_loss(
         self, trained: dict, fixed: Fixed, z: Latent, *labels: Array

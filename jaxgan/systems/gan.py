@@ -266,12 +266,17 @@ class GAN:
         real_logits, fake_logits = self._logits(
             fixed.params["generator"], trained["discriminator"], real, z, key
         )
+        bce = losses.GAN_LOSSES["bce"]
+        terms = {
+            "real": 0.5 * bce.real(real_logits),
+            "fake": 0.5 * bce.fake(fake_logits),
+        }
         metrics = {
             "logits/real": jnp.mean(real_logits),
             "logits/fake": jnp.mean(fake_logits),
             "accuracy/discriminator": losses.binary_accuracy(real_logits, fake_logits),
         }
-        return 0.5 * losses.bce_discriminator(real_logits, fake_logits), Out(metrics)
+        return terms["real"] + terms["fake"], Out(terms | metrics)
 
     def generator_loss(
         self, trained: dict, fixed: Fixed, real: Image, z: Latent, *, key: Key

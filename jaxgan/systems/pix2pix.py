@@ -17,8 +17,8 @@ decoder layers 2 to 4, no bias before batch norm, a rate that decays in the seco
 (the paper's is constant: `decay_steps` 0). The references train most sets with batch
 1, where batch norm computes the statistics of one image: `norm_groups` 0 keeps that at
 any batch size. The configs of the sets they train with batch 4 pool the batch, by 1.
-Running statistics of the discriminator are committed in its own update only. Training
-images are square; inference takes any size.
+Running statistics of the discriminator are committed in its own update only. Its logged
+terms are halved as its loss is; the reference logs them whole.
 """
 
 from __future__ import annotations

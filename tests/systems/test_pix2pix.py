@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import math
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -161,12 +162,13 @@ def test_terms_of_the_discriminator_sum_to_its_loss(adversarial):
 
 def test_check_05_the_generator_meets_the_updated_discriminator():
     # A rate that moves the discriminator far in one step.
-    system = dataclasses.replace(TINY, learning_rate=0.05, dropout_layers=())
+    system = dataclasses.replace(TINY, learning_rate=0.05, dropout_layers=(1, 2))
     state, batch, step = start(system)
     key = jax.random.key(1)
     after, metrics = step(state, {}, batch, key)
+    own = jax.random.fold_in(key, 0)  # of the first and only microbatch
 
-    def adversarial(discriminator):
+    def adversarial(discriminator, key):
         fixed = core.Fixed(
             {**state.params, "discriminator": discriminator}, state.stats, {}
         )
@@ -180,8 +182,52 @@ def test_check_05_the_generator_meets_the_updated_discriminator():
         return float(out.metrics["adversarial"])
 
     seen = float(metrics["loss/generator/adversarial"])
-    assert seen == pytest.approx(adversarial(after.params["discriminator"]), rel=1e-4)
-    assert seen != pytest.approx(adversarial(state.params["discriminator"]), rel=1e-2)
+    new, old = after.params["discriminator"], state.params["discriminator"]
+    assert seen == pytest.approx(adversarial(new, own), rel=1e-4)
+    assert seen != pytest.approx(adversarial(old, own), rel=1e-2)
+    assert seen != pytest.approx(adversarial(new, key), rel=1e-3)
+
+
+def test_check_05_both_players_see_the_picture_of_one_dropout():
+    system = dataclasses.replace(TINY, dropout_layers=(1, 2))
+    state, batch, step = start(system)
+    key = jax.random.key(1)
+    _, metrics = step(state, {}, batch, key)
+
+    def logits(key):
+        fixed = core.Fixed(state.params, state.stats, {})
+        trained = {"discriminator": state.params["discriminator"]}
+        _, out = system.discriminator_loss(
+            trained, fixed, batch["a"], batch["b"], key=key
+        )
+        return float(out.metrics["logits/fake"])
+
+    # The key that the generator's loss has in the test above.
+    seen = float(metrics["logits/fake"])
+    assert seen == pytest.approx(logits(jax.random.fold_in(key, 0)), rel=1e-4)
+    assert seen != pytest.approx(logits(key), rel=1e-4)
+
+
+@pytest.mark.parametrize(("generator", "kept"), [("unet", 0.5), ("resnet", 0.25)])
+def test_dropout_drops_a_half(generator, kept):
+    """Of ResNet's rectified values half are 0 before."""
+    system = dataclasses.replace(
+        TINY, generator=generator, generator_channels=16, dropout_layers=(1, 2)
+    )
+    state, batch, _ = start(system)
+    is_dropout = lambda module, _: isinstance(module, nn.Dropout)  # noqa: E731
+    _, found = system.networks()["generator"].apply(
+        {"params": state.params["generator"], **state.stats["generator"]},
+        batch["a"],
+        train=True,
+        rngs={"dropout": jax.random.key(0)},
+        capture_intermediates=is_dropout,
+        mutable=["intermediates", "batch_stats"],
+    )
+    dropped = [np.asarray(x) for x in jax.tree.leaves(found["intermediates"])]
+    assert len(dropped) >= 2
+    for x in dropped:
+        assert np.mean(x != 0) == pytest.approx(kept, abs=0.1)
 
 
 def test_check_06_only_the_paper_s_sampling_depends_on_the_key():
