@@ -66,6 +66,7 @@ class SemanticInpainting:
     lineage: str = "tf"
     generator_channels: int = 64
     discriminator_channels: int = 64
+    max_channels: int = 0
     z_dim: int = 100
     prior: str = "uniform"
     weighting: str = "importance"  # or "binary": every known pixel counts the same
@@ -135,6 +136,7 @@ class SemanticInpainting:
             self.generator_channels,
             self.discriminator_channels,
             lineage=self.lineage,
+            max_channels=self.max_channels,
             dtype=core.compute_dtype(self.dtype),
         )
         return core.named(**pair)
