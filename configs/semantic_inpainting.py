@@ -74,6 +74,7 @@ def get_config(variant: str = "celeba") -> ConfigDict:
     config.system.select = "best"
     config.system.curve_every = 100
     config.system.blend = "poisson"
+    config.system.poisson_method = "auto"
     config.system.scale = 8
     config.system.microbatches = 1
     config.system.remat = "none"

@@ -158,6 +158,20 @@ def test_check_06_what_the_hole_holds_has_no_influence(trained, blend):
         np.testing.assert_array_equal(np.asarray(out["image"])[known], image[known])
 
 
+def test_rectangular_holes_are_blended_as_by_conjugate_gradients(trained):
+    variables, image = trained
+    other = dataclasses.replace(TINY, poisson_method="cg")
+    kinds = jnp.concatenate([hole(k)[:1] for k in ("center", "left", "random")])
+    for mask in (hole("half"), kinds):
+        inputs = {"image": image, "hole_mask": mask}
+        found = call(TINY, "inpaint", variables, **inputs)
+        expected = call(other, "inpaint", variables, **inputs)
+        np.testing.assert_array_equal(found["generated"], expected["generated"])
+        np.testing.assert_allclose(found["image"], expected["image"], atol=1e-5)
+    with pytest.raises(core.UserError, match="poisson_method"):
+        dataclasses.replace(TINY, poisson_method="dst")
+
+
 def test_what_is_known_has_influence(trained):
     variables, image = trained
     mask = hole("center")
