@@ -158,8 +158,10 @@ def get_config(variant: str = "faces") -> ConfigDict:
         config.training.batch_size = 64
     elif variant in ("svhn64", "cars"):  # as `celeba`, for semantic inpainting
         digits = variant == "svhn64"
-        # Stanford Cars cut to the given boxes beforehand: the pipeline knows no boxes.
-        config.data.source = "tfds:svhn_cropped" if digits else "folder:data/cars"
+        # Each car is cut out by its own box. A folder of pictures that are cut already:
+        # --config.data.source=folder:data/cars --config.data.box=None
+        config.data.source = "tfds:svhn_cropped" if digits else "tfds:cars196"
+        config.data.box = None if digits else "bbox"
         config.data.flip = not digits  # mirrored digits are none; the paper flips all
         config.system.update(PORTS["tf"])
         config.system.constant_steps = 28_600 if digits else 3_175  # 25 epochs

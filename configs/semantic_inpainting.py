@@ -105,9 +105,12 @@ def get_config(variant: str = "celeba") -> ConfigDict:
     elif variant == "svhn":  # digits, enlarged to 64 pixels
         config.data.source = "tfds:svhn_cropped"
         config.data.box = None
-    elif variant == "cars":  # Stanford Cars, cut to the given boxes beforehand
-        config.data.source = "folder:data/cars"
-        config.data.box = None
+    elif variant == "cars":  # Stanford Cars, each cut out by its own box
+        # --config.data.source=folder:data/cars --config.data.box=None reads a folder
+        # of pictures that are cut already.
+        config.data.source = "tfds:cars196"
+        with config.data.ignore_type():  # a name, not a side
+            config.data.box = "bbox"
     elif variant == "released":
         config.system.window_size = 15
         config.system.prior_loss = "non_saturating"
