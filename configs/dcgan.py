@@ -4,7 +4,8 @@
     jaxgan train --config=dcgan:celeba --workdir=runs/dcgan_celeba
 
 The published runs take hours on a GPU; `demo` draws faces after minutes on a CPU.
-`semantic_inpainting` starts from runs of `celeba`, `svhn64`, `cars` or `demo`.
+`semantic_inpainting` starts from runs of `celeba`, `celeba_bamos`, `svhn64`, `cars` or
+`demo`.
 
 The paper's classifiers: the evaluation of `svhn` is that of table 2, an SVM on 1000
 labels; table 1 judges the features of `imagenet32` on CIFAR-10 (some 20 GB of memory;
@@ -38,6 +39,7 @@ STRUCTURES = {  # structural variants, at the size that tests use
     "tiny_torch": {"lineage": "torch", "prior": "normal", "reuse_noise": True},
     "tiny_tf": {"lineage": "tf", "g_steps": 2, "reuse_noise": True, "l2": 0.0},
     "tiny_3x3": {"lineage": "theano_3x3"},
+    "tiny_capped": {"lineage": "tf", "max_channels": 4},
     "tiny_critic": {"n_critic": 2, "loss": "minimax"},
     "tiny_conditional": {"num_classes": 10, "channels": 1, "dense_units": 16},
 }
@@ -47,6 +49,7 @@ VARIANTS = (
     "lsun_paper",
     "celeba",
     "celeba_torch",
+    "celeba_bamos",
     "svhn64",
     "cars",
     "svhn",
@@ -73,6 +76,7 @@ def get_config(variant: str = "faces") -> ConfigDict:
     config.system.lineage = "theano"
     config.system.generator_channels = 128
     config.system.discriminator_channels = 128
+    config.system.max_channels = 0
     config.system.dense_units = 1024
     config.system.z_dim = 100
     config.system.prior = "uniform"
@@ -133,11 +137,16 @@ def get_config(variant: str = "faces") -> ConfigDict:
         config.data.resize = "cover"
         config.system.l2 = 0.0
         config.system.constant_steps = 59_237  # two batches a step, as `faces`
-    elif variant == "celeba":  # the TensorFlow port, for semantic inpainting
+    elif variant in ("celeba", "celeba_bamos"):
+        # The TensorFlow port, for semantic inpainting.
         config.data.source = "tfds:celeb_a"
         config.data.box = 108
         config.data.flip = True
         config.system.update(PORTS["tf"])
+        if variant == "celeba_bamos":
+            # bamos/dcgan-completion.tensorflow: G has 512-512-256-128, D is as above.
+            config.system.generator_channels = 128
+            config.system.max_channels = 512
         config.system.constant_steps = 63_575
         config.training.batch_size = 64
     elif variant == "celeba_torch":  # the co-author's port, his box and his loader
@@ -150,8 +159,10 @@ def get_config(variant: str = "faces") -> ConfigDict:
         config.training.batch_size = 64
     elif variant in ("svhn64", "cars"):  # as `celeba`, for semantic inpainting
         digits = variant == "svhn64"
-        # Stanford Cars cut to the given boxes beforehand: the pipeline knows no boxes.
-        config.data.source = "tfds:svhn_cropped" if digits else "folder:data/cars"
+        # Each car is cut out by its own box. A folder of pictures that are cut already:
+        # --config.data.source=folder:data/cars --config.data.box=None
+        config.data.source = "tfds:svhn_cropped" if digits else "tfds:cars196"
+        config.data.box = None if digits else "bbox"
         config.data.flip = not digits  # mirrored digits are none; the paper flips all
         config.system.update(PORTS["tf"])
         config.system.constant_steps = 28_600 if digits else 3_175  # 25 epochs

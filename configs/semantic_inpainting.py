@@ -8,8 +8,9 @@
 
 Trains nothing: the run is assembled from that of a DCGAN, `dcgan:celeba` for `celeba`,
 `cars` for `cars`, `svhn64` for `svhn`. The paper searches 1500 iterations an image; its
-codes have settings of their own, on the run of `celeba`: the authors' (`released`) and
-those of bamos/dcgan-completion.tensorflow and ChengBinJin/semantic-image-inpainting.
+codes have settings of their own: the authors' (`released`) and that of
+ChengBinJin/semantic-image-inpainting on the run of `celeba`, and that of
+bamos/dcgan-completion.tensorflow (`bamos`) on the run of `celeba_bamos`.
 """
 
 from ml_collections import ConfigDict
@@ -50,11 +51,12 @@ def get_config(variant: str = "celeba") -> ConfigDict:
     config.pretrained = ConfigDict()
 
     config.system = ConfigDict()
-    config.system.image_size = 64  # this and the next six: as in the DCGAN's run
+    config.system.image_size = 64  # this and the next seven: as in the DCGAN's run
     config.system.channels = 3
     config.system.lineage = "tf"
     config.system.generator_channels = 64
     config.system.discriminator_channels = 64
+    config.system.max_channels = 0
     config.system.z_dim = 100
     config.system.prior = "uniform"
     config.system.weighting = "importance"
@@ -72,6 +74,7 @@ def get_config(variant: str = "celeba") -> ConfigDict:
     config.system.select = "best"
     config.system.curve_every = 100
     config.system.blend = "poisson"
+    config.system.poisson_method = "auto"
     config.system.scale = 8
     config.system.microbatches = 1
     config.system.remat = "none"
@@ -102,9 +105,12 @@ def get_config(variant: str = "celeba") -> ConfigDict:
     elif variant == "svhn":  # digits, enlarged to 64 pixels
         config.data.source = "tfds:svhn_cropped"
         config.data.box = None
-    elif variant == "cars":  # Stanford Cars, cut to the given boxes beforehand
-        config.data.source = "folder:data/cars"
-        config.data.box = None
+    elif variant == "cars":  # Stanford Cars, each cut out by its own box
+        # --config.data.source=folder:data/cars --config.data.box=None reads a folder
+        # of pictures that are cut already.
+        config.data.source = "tfds:cars196"
+        with config.data.ignore_type():  # a name, not a side
+            config.data.box = "bbox"
     elif variant == "released":
         config.system.window_size = 15
         config.system.prior_loss = "non_saturating"
@@ -115,6 +121,8 @@ def get_config(variant: str = "celeba") -> ConfigDict:
         config.system.num_iters = 3000
         config.system.select = "last"
     elif variant == "bamos":  # the method of the first preprint
+        config.system.generator_channels = 128  # 512-512-256-128
+        config.system.max_channels = 512
         config.system.weighting = "binary"
         config.system.prior_loss = "non_saturating"
         config.system.lambda_prior = 0.1

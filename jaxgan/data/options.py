@@ -51,8 +51,9 @@ class Options:
       resize: `stretch`, `cover`, `width` or `crop`, see `jaxgan.data.pictures.Prepare`.
       filter: `bicubic`, `bilinear`, `lanczos`, `area` or `nearest`; all antialiased
         but the last.
-      box: cut from each picture first: a central square's side or `(top, left, height,
-        width)`.
+      box: cut from each picture first: a central square's side, `(top, left, height,
+        width)`, or the field that holds each picture's own box, see
+        `jaxgan.data.pictures.cut_own`: `bbox` of many TFDS sets.
       channels: 1 or 3; None keeps an array's own and is 3 for files.
       flip: mirror half of the training images left to right.
       value_range: what 0 and 255 become; systems take (-1, 1).
@@ -76,7 +77,7 @@ class Options:
     load_size: int | Sequence[int] | None = None
     resize: str = "stretch"
     filter: str = "bicubic"
-    box: int | Sequence[int] | None = None
+    box: int | Sequence[int] | str | None = None
     channels: int | None = None
     flip: bool = False
     value_range: Sequence[int | float] = (-1.0, 1.0)
@@ -135,21 +136,23 @@ class Options:
         return load
 
     @property
-    def cut(self) -> int | tuple[int, int, int, int] | None:
-        """`box`, checked.
+    def cut(self) -> int | tuple[int, int, int, int] | str | None:
+        """`box`, checked; whether a source has such a field is left to the task.
 
         Raises:
-          UserError: if it is neither a side nor a rectangle.
+          UserError: if it is neither a side nor a rectangle nor a name.
         """
-        if self.box is None or (isinstance(self.box, int) and self.box > 0):
+        if self.box is None or isinstance(self.box, str):
+            return self.box
+        if isinstance(self.box, int) and self.box > 0:
             return self.box
         if isinstance(self.box, Sequence) and len(self.box) == 4:
             top, left, height, width = self.box
             if min(top, left) >= 0 and min(height, width) > 0:
                 return top, left, height, width
         raise UserError(
-            f"data.box is {self.box!r}: give a square's side or (top, left, height, "
-            "width)"
+            f"data.box is {self.box!r}: give a square's side, (top, left, height, "
+            "width), or the field that holds each picture's own box"
         )
 
 

@@ -9,7 +9,7 @@ import io
 from typing import Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 
 from jaxgan.core.errors import UserError, one_of, warn_once
@@ -161,6 +161,29 @@ def trim_low(
             fatal=True,
         )
     return low[..., : height // scale, : width // scale, :]
+
+
+def cut_own(picture: Picture, box: Float[np.ndarray, "4"]) -> OtherPicture:
+    """The part of a picture that lies in its own box.
+
+    Args:
+      picture: as decoded.
+      box: top, left, bottom and right as shares of the height and the width, as the
+        `bbox` of TFDS.
+
+    Raises:
+      Unusable: if that part is empty.
+    """
+    rows, columns = picture.shape[:2]
+    shares = np.clip(np.nan_to_num(box), 0, 1)
+    edges = np.round(shares * (rows, columns, rows, columns)).astype(int)
+    top, left, bottom, right = edges.tolist()
+    if top >= bottom or left >= right:
+        raise Unusable(
+            f"has nothing in its box {box.tolist()}; top, left, bottom and right are "
+            "shares of the height and the width, 0 to 1"
+        )
+    return picture[top:bottom, left:right]
 
 
 @dataclasses.dataclass(frozen=True)

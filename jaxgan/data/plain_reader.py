@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
@@ -15,7 +16,7 @@ import numpy as np
 
 from jaxgan.core.errors import UserError
 from jaxgan.data.options import Options
-from jaxgan.data.pictures import Picture, Unusable, decode, trim_low
+from jaxgan.data.pictures import Picture, Unusable, cut_own, decode, trim_low
 from jaxgan.data.sources import Source
 from jaxgan.data.streams import Column, Raw, Rows, Stream
 
@@ -23,6 +24,7 @@ log = logging.getLogger("jaxgan.data")
 
 _THREADS = 16  # a device
 _WAITS = (0.1, 1.0)  # seconds before a file is asked for again
+_Decoded = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]  # pictures, boxes
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
@@ -124,7 +126,7 @@ class PlainReader:
         }
         if not columns:
             return {}
-        wanted = sorted({c.field for c in columns.values()})
+        wanted = sorted({field for c in columns.values() for field in c.fields})
         if self.options.in_memory:
             read = {k: v[indices] for k, v in self._whole(stream, wanted).items()}
         else:
@@ -175,26 +177,27 @@ class PlainReader:
     ) -> Callable[..., dict[str, Picture]]:
         wanted = {c.field: c.prepare.classes for c in columns.values() if c.prepare}
 
-        def decoded(index: int) -> dict[str, Picture]:
-            files = load_files(source, index)
-            return {f: decode(files[f], classes) for f, classes in wanted.items()}
+        def decoded(index: int) -> _Decoded:
+            files, boxes = load_files(source, index), load_boxes(source, columns, index)
+            return {f: decode(files[f], c) for f, c in wanted.items()}, boxes
 
-        def prepared(
-            pictures: Mapping[str, np.ndarray], place: tuple[float, float]
-        ) -> dict[str, Picture]:
+        def prepared(found: _Decoded, place: tuple[float, float]) -> dict[str, Picture]:
+            pictures, boxes = found
             return {
-                n: c.picture(pictures, place) for n, c in columns.items() if c.prepare
+                n: c.picture(pictures, place, boxes)
+                for n, c in columns.items()
+                if c.prepare
             }
 
         if not self.options.in_memory:
             return lambda index, place: prepared(decoded(index), place)
         fixed = not any(c.prepare.draws_window for c in columns.values() if c.prepare)
 
-        def once(index: int) -> dict[str, Picture] | Unusable:
+        def once(index: int) -> dict[str, Picture] | _Decoded | Unusable:
             """What does not depend on the window, or why there is nothing."""
             try:
-                pictures = decoded(index)
-                return prepared(pictures, (0.5, 0.5)) if fixed else pictures
+                found = decoded(index)
+                return prepared(found, (0.5, 0.5)) if fixed else found
             except Unusable as why:
                 return why
 
@@ -243,6 +246,16 @@ def load_files(source: Source, index: int) -> dict[str, bytes]:
     raise AssertionError
 
 
+def load_boxes(
+    source: Source, columns: Mapping[str, Column], index: int
+) -> dict[str, np.ndarray]:
+    """The boxes of an example by which these columns cut it: `{field: [4]}`."""
+    names = sorted({c.box for c in columns.values() if c.box})
+    if not names:
+        return {}
+    return {name: v[0] for name, v in source.read(np.array([index]), names).items()}
+
+
 def finish_array(
     read: Raw, column: Column, places: np.ndarray, map: Callable[..., Iterable] = map
 ) -> np.ndarray:
@@ -270,8 +283,12 @@ def finish_array(
             values.shape[1:] == (p.height, p.width, p.channels)
             and p.part is None
             and p.box is None
+            and column.box is None
         ):
             return values
+        if column.box:
+            pairs = zip(values, read[column.box], strict=True)
+            values = list(itertools.starmap(cut_own, pairs))
         jobs = zip(values, places, strict=True)
         return np.stack(list(map(lambda job: p(job[0], tuple(job[1])), jobs)))
     except Unusable as why:

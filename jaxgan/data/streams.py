@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxgan.data.permutation import epoch_and_index, random_bits, uniform
-from jaxgan.data.pictures import OtherPicture, Picture, Prepare, trim_low
+from jaxgan.data.pictures import OtherPicture, Picture, Prepare, cut_own, trim_low
 from jaxgan.data.sources import Source
 
 Raw = dict[str, np.ndarray]
@@ -62,6 +62,7 @@ class Column:
         last, ascending.
       low_of: for pictures of low resolution: the field of the high one, and how many
         times larger its side is.
+      box: for pictures that are cut first, each by its own box: the field of the box.
     """
 
     stream: str
@@ -72,29 +73,37 @@ class Column:
     bins: tuple[float, ...] | None = None
     low_of: tuple[str, int] | None = None
     above: float | None = None
+    box: str | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields that it looks at, its own first."""
-        return (self.field, self.low_of[0]) if self.low_of else (self.field,)
+        more = (self.low_of[0] if self.low_of else None, self.box)
+        return (self.field, *(field for field in more if field))
 
     def picture(
-        self, pictures: Mapping[str, Picture], place: tuple[float, float]
+        self,
+        pictures: Mapping[str, Picture],
+        place: tuple[float, float],
+        boxes: Mapping[str, np.ndarray],
     ) -> OtherPicture:
         """The prepared picture of one example.
 
         Args:
-          pictures: `{field: as decoded}` of `fields`.
+          pictures: `{field: as decoded}` of those of `fields` that are pictures.
           place: see `Prepare`.
+          boxes: `{field: [4]}` of the other.
 
         Raises:
-          Unusable: see `Prepare` and `trim_low`.
+          Unusable: see `Prepare`, `trim_low` and `cut_own`.
         """
         assert self.prepare
         own = pictures[self.field]
         if self.low_of:
             high, scale = self.low_of
             own = trim_low(own, pictures[high].shape[:2], scale)
+        if self.box:
+            own = cut_own(own, boxes[self.box])
         return self.prepare(own, place)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxgan.core.errors import UserError
 from jaxgan.data.pictures import Unusable, decode
-from jaxgan.data.plain_reader import PlainReader, load_files
+from jaxgan.data.plain_reader import PlainReader, load_boxes, load_files
 from jaxgan.data.streams import Column, Raw, Rows
 from jaxgan.data.tensorflow_import import tensorflow
 
@@ -178,11 +178,13 @@ def _prepared(
     another example stands in without the batches ahead being lost.
     """
     tf = tensorflow()
+    source = reader.streams[stream].source
 
     def apply(index: np.int64, place: np.ndarray, *pictures: np.ndarray) -> list[Any]:
         named, at = dict(zip(decoded, pictures, strict=True)), _place(place)
+        boxes = load_boxes(source, group, int(index))
         try:
-            return [index, *(c.picture(named, at) for c in group.values())]
+            return [index, *(c.picture(named, at, boxes) for c in group.values())]
         except Unusable as why:
             try:
                 reader.skips[stream].add(int(index), why)
@@ -251,12 +253,13 @@ def _read_usable(
         index = skips.stand_in(index)
         try:
             files, pictures = load_files(source, index), {}
+            boxes = load_boxes(source, group, index)
             for column in group.values():
                 assert column.prepare
                 classes, data = column.prepare.classes, files[column.field]
                 decode(data, classes)  # has better words
                 pictures[column.field] = _decode(tf.constant(data), classes).numpy()
-            return index, [c.picture(pictures, place) for c in group.values()]
+            return index, [c.picture(pictures, place, boxes) for c in group.values()]
         except Unusable as why:
             skips.add(index, why)
         except tf.errors.OpError as error:

@@ -112,17 +112,22 @@ class Layer(NamedTuple):
 
 
 def layer_table(
-    image_size: int, channels: int, base_channels: int, lineage: str
+    image_size: int,
+    channels: int,
+    base_channels: int,
+    lineage: str,
+    max_channels: int = 0,
 ) -> tuple[Layer, ...]:
     """The discriminator's convolutions, from the image down to 4x4.
 
     At 64 pixels w, 2w, 4w, 8w. Other sizes `4 * 2**n` have n levels of at most 8w
-    channels (an extension; the papers have 64 and 32 pixels). The generator is their
-    transposes in reverse.
+    channels (an extension; the papers have 64 and 32 pixels), or of `max_channels` if
+    that is less and not 0. The generator is their transposes in reverse.
     """
     repeats, layers, fan_in = LINEAGES[lineage].repeats, [], channels
+    most = min(8 * base_channels, max_channels or 8 * base_channels)
     for level in range(image_size.bit_length() - 3):
-        fan_out = base_channels * min(2**level, 8)
+        fan_out = min(base_channels * 2**level, most)
         for i in range(repeats):
             layers.append(Layer(fan_in, fan_out, 2 if i == repeats - 1 else 1))
             fan_in = fan_out
@@ -140,6 +145,7 @@ class DCGANGenerator(nn.Module):
       channels: of the result.
       base_channels: w, the references' `ngf`.
       lineage: one of `LINEAGES`.
+      max_channels: of any layer; 0 leaves them at most 8w.
       dtype: compute dtype.
     """
 
@@ -147,6 +153,7 @@ class DCGANGenerator(nn.Module):
     channels: int = 3
     base_channels: int = 128
     lineage: str = "theano"
+    max_channels: int = 0
     dtype: Any = None
 
     @nn.compact
@@ -209,7 +216,11 @@ class DCGANGenerator(nn.Module):
 
     def _layers(self) -> tuple[Layer, ...]:
         return layer_table(
-            self.image_size, self.channels, self.base_channels, self.lineage
+            self.image_size,
+            self.channels,
+            self.base_channels,
+            self.lineage,
+            self.max_channels,
         )[::-1]
 
     @property
@@ -234,6 +245,7 @@ class DCGANDiscriminator(nn.Module):
     channels: int = 3
     base_channels: int = 128
     lineage: str = "theano"
+    max_channels: int = 0
     dtype: Any = None
 
     @nn.compact
@@ -249,7 +261,11 @@ class DCGANDiscriminator(nn.Module):
         """
         lineage = LINEAGES[self.lineage]
         layers = layer_table(
-            self.image_size, self.channels, self.base_channels, self.lineage
+            self.image_size,
+            self.channels,
+            self.base_channels,
+            self.lineage,
+            self.max_channels,
         )
         shared = {"use_bias": lineage.use_bias, "dtype": self.dtype}
         x, activations = image, []
@@ -360,13 +376,18 @@ def dcgan_pair(
     discriminator_channels: int,
     *,
     lineage: str = "theano",
+    max_channels: int = 0,
     num_classes: int = 0,
     dense_units: int = 1024,
     dtype: Any = None,
 ) -> dict[str, nn.Module]:
-    """`{"generator": ..., "discriminator": ...}`, conditional if there are classes."""
+    """`{"generator": ..., "discriminator": ...}`, conditional if there are classes.
+
+    The conditional networks have neither lineage nor `max_channels`.
+    """
     if not num_classes:
-        sizes, shared = (image_size, channels), {"lineage": lineage, "dtype": dtype}
+        sizes = image_size, channels
+        shared = {"lineage": lineage, "max_channels": max_channels, "dtype": dtype}
         generator = DCGANGenerator(*sizes, generator_channels, **shared)
         discriminator = DCGANDiscriminator(*sizes, discriminator_channels, **shared)
     else:

@@ -6,7 +6,7 @@ Learning by Inpainting", CVPR 2016, section 3.3 (the random pattern).
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -165,6 +165,33 @@ HOLE_MASKS: dict[str, Callable[[Key, int, int, int], HoleMask]] = {
     "full": no_hole,
 }
 """Those that leave something known."""
+
+
+class Rectangle(NamedTuple):
+    """A hole's rows `top .. top + height - 1`, columns `left .. left + width - 1`."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        rows = slice(self.top, self.top + self.height)
+        return rows, slice(self.left, self.left + self.width)
+
+
+def hole_rectangles(height: int, width: int) -> tuple[Rectangle, ...]:
+    """The rectangles that holes of the kinds `center`, `half` and `left` can be."""
+    rows, columns = height // 2, width // 2
+    found = (
+        Rectangle(height // 4, width // 4, rows, columns),
+        Rectangle(0, 0, height, columns),
+        Rectangle(0, width - columns, height, columns),
+        Rectangle(0, 0, rows, width),
+        Rectangle(height - rows, 0, rows, width),
+    )
+    return tuple(one for one in found if one.height and one.width)
 
 
 def draw_hole_mask(

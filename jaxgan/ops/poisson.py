@@ -15,7 +15,7 @@ References: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003, eq
 equation 6.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,43 +25,31 @@ from jaxtyping import Array
 
 from jaxgan.core.errors import UserError
 from jaxgan.core.types import HoleMask, Image
-from jaxgan.ops.masks import composite
-
-
-class Rectangle(NamedTuple):
-    """The hole's rows `top .. top + height - 1`, columns `left .. left + width - 1`."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    def slices(self) -> tuple[slice, slice]:
-        """Its rows and columns."""
-        rows = slice(self.top, self.top + self.height)
-        return rows, slice(self.left, self.left + self.width)
+from jaxgan.ops.masks import Rectangle, composite, hole_rectangles
 
 
 def poisson_blend(
     target: Image,
     source: Image,
     hole_mask: HoleMask,
-    method: Literal["cg", "dst"] = "cg",
+    method: Literal["cg", "dst", "auto"] = "cg",
     tol: float | int = 1e-6,
     max_iters: int | None = None,
     rectangle: tuple[int, int, int, int] | None = None,
 ) -> Image:
     """Fills holes with the gradients of `source`, seamlessly.
 
-    Not differentiable in reverse mode: the default solver is a `while_loop`.
+    Not differentiable in reverse mode: but for `dst` a solver is a `while_loop`.
 
     Args:
         target: Images in [-1, 1]; what lies inside the hole has no influence.
         source: Generated images in [-1, 1].
         hole_mask: 1 = missing; each image may have its own.
         method: `cg`, conjugate gradients for any hole, all images and channels at once;
-            `dst`, a direct solution by four small matrix products, for one rectangular
-            hole, the same in all images, that does not touch the image border.
+            `dst`, a direct solution by four small matrix products (sine transforms,
+            cosine ones where the hole touches the image border), for one rectangular
+            hole, the same in all images; `auto`, for any hole, the direct solution for
+            every image whose hole is one of `hole_rectangles` and `cg` for the others.
         tol: `cg` stops when every channel of every image has this relative residual.
         max_iters: `cg` stops at the latest after so many iterations; by default ten
             times the image's circumference, and a few times its side are needed.
@@ -83,14 +71,17 @@ def poisson_blend(
     difference = target.astype(dtype) - source_wide
     offset = composite(difference, jnp.zeros_like(difference), hole)
     seam = hole * _neighbour_sum(offset)
+    if max_iters is None:
+        max_iters = 20 * (target.shape[1] + target.shape[2])
     if method == "cg":
-        if max_iters is None:
-            max_iters = 20 * (target.shape[1] + target.shape[2])
         harmonic = _conjugate_gradients(hole, seam, tol, max_iters)
     elif method == "dst":
         harmonic = _sine_transform(seam, _find_rectangle(hole_mask, rectangle))
+    elif method == "auto":
+        harmonic, rest = _rectangles_solved(hole, seam)
+        harmonic = harmonic + _conjugate_gradients(hole, rest, tol, max_iters)
     else:
-        raise ValueError(f"method {method!r} must be 'cg' or 'dst'")
+        raise ValueError(f"method {method!r} must be 'cg', 'dst' or 'auto'")
     blended = jnp.clip(source_wide + harmonic, -1, 1).astype(target.dtype)
     return composite(target, blended, hole_mask)
 
@@ -171,10 +162,12 @@ def _find_rectangle(
                 "use method='cg'"
             )
     bottom, right = hole.top + hole.height, hole.left + hole.width
-    if not (0 < hole.top < bottom < shape[0] and 0 < hole.left < right < shape[1]):
+    inside = 0 <= hole.top < bottom <= shape[0] and 0 <= hole.left < right <= shape[1]
+    if not inside or tuple(hole[2:]) == shape:
         raise UserError(
-            f"method='dst' needs a hole inside the image, rectangle {tuple(hole)} of "
-            f"{shape[0]} x {shape[1]} pixels is not: use method='cg'"
+            f"method='dst' needs a hole that leaves something known, rectangle "
+            f"{tuple(hole)} of {shape[0]} x {shape[1]} pixels does not: use "
+            "method='cg'"
         )
     return hole
 
@@ -188,16 +181,33 @@ def _bounding_box(missing: np.ndarray) -> Rectangle:
     return Rectangle(int(rows[0]), int(columns[0]), int(height), int(width))
 
 
+def _rectangles_solved(hole: Array, seam: Array) -> tuple[Array, Array]:
+    """The solutions of images with a rectangular hole, and the seams of the others.
+
+    All rectangles are solved for all images, some matrix products each: so an image's
+    solution does not depend on its batch mates.
+    """
+    harmonic = jnp.zeros_like(seam)
+    for rectangle in hole_rectangles(*hole.shape[1:3]):
+        rows, columns = rectangle.slices()
+        mask = jnp.zeros_like(hole[:1]).at[:, rows, columns].set(1)
+        same = jnp.all(hole == mask, axis=(1, 2, 3), keepdims=True)
+        harmonic = jnp.where(same, _sine_transform(seam, rectangle), harmonic)
+        seam = jnp.where(same, 0, seam)
+    return harmonic, seam
+
+
 def _sine_transform(seam: Array, hole: Rectangle) -> Array:
-    """Solves the Laplace equation on a rectangle with known values all around."""
+    """Solves the Laplace equation on a rectangle: separation of variables."""
     rows, columns = hole.slices()
-    left, left_values = _sine_basis(hole.height)
-    right, right_values = _sine_basis(hole.width)
+    height, width = seam.shape[1:3]
+    left, left_values = _basis(hole.height, hole.top == 0, rows.stop == height)
+    right, right_values = _basis(hole.width, hole.left == 0, columns.stop == width)
     values = jnp.asarray(left_values[:, None] + right_values, seam.dtype)[
         None, ..., None
     ]
 
-    def transform(x: Array) -> Array:
+    def transform(x: Array, left: np.ndarray, right: np.ndarray) -> Array:
         return jnp.einsum(
             "ph,bhwc,qw->bpqc",
             jnp.asarray(left, seam.dtype),
@@ -206,13 +216,21 @@ def _sine_transform(seam: Array, hole: Rectangle) -> Array:
             precision=lax.Precision.HIGHEST,
         )
 
-    # The basis is its own inverse.
-    solution = transform(transform(seam[:, rows, columns]) / values)
+    coefficients = transform(seam[:, rows, columns], left.T, right.T) / values
+    solution = transform(coefficients, left, right)
     return jnp.zeros_like(seam).at[:, rows, columns].set(solution)
 
 
-def _sine_basis(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvectors and eigenvalues of the second difference with zero ends."""
-    angle = np.pi * np.arange(1, size + 1) / (size + 1)
-    basis = np.sqrt(2 / (size + 1)) * np.sin(angle[:, None] * np.arange(1, size + 1))
-    return basis, 2 - 2 * np.cos(angle)
+def _basis(
+    size: int, natural_start: bool, natural_end: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvectors, as columns, and eigenvalues of the second difference.
+
+    Beyond an end lies zero (sines), or the image's border, with no edge across it
+    (cosines).
+    """
+    matrix = 2 * np.eye(size) - np.eye(size, k=1) - np.eye(size, k=-1)
+    matrix[0, 0] -= natural_start
+    matrix[-1, -1] -= natural_end
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors, values

@@ -74,6 +74,7 @@ class DCGAN:
     lineage: str = "theano"
     generator_channels: int = 128  # ngf; 64 in the ports
     discriminator_channels: int = 128  # ndf
+    max_channels: int = 0  # of any layer, 0: 8 times the above; 512 for bamos
     dense_units: int = 1024  # ngfc, ndfc of the conditional network
     z_dim: int = 100
     prior: str = "uniform"  # "normal" in the Torch port
@@ -115,6 +116,11 @@ class DCGAN:
             below_one=("beta1",),
         )
         dcgan_networks.check_size(self.image_size, self.num_classes)
+        if self.num_classes and self.max_channels:
+            raise core.UserError(
+                f"system.max_channels = {self.max_channels} has no use in the "
+                "conditional network: set it to 0, or system.num_classes"
+            )
 
     def networks(self) -> dict[str, nn.Module]:
         pair = dcgan_networks.dcgan_pair(
@@ -123,6 +129,7 @@ class DCGAN:
             self.generator_channels,
             self.discriminator_channels,
             lineage=self.lineage,
+            max_channels=self.max_channels,
             num_classes=self.num_classes,
             dense_units=self.dense_units,
             dtype=core.compute_dtype(self.dtype),

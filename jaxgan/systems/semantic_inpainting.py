@@ -23,10 +23,10 @@ prior; the released code draws it from a normal and clips it after the first ste
 (`select`). The released code (its rewrite of 2018) minimises -log D (`prior_loss`),
 with a weight of 0.2 and a window of 15; it returns the image of the last z but one, and
 its random holes miss 20 % of the pixels, the paper's and ours 80 %. Blending is solved
-exactly, also for holes that touch the border. Where nothing is missing, importance
-weights would vanish and all pixels count. The method takes any pretrained GAN, this
-code those of `dcgan` without classes. The task `lowres` of
-bamos/dcgan-completion.tensorflow is the mode `super_resolve`.
+exactly, also for holes that touch the border, without iterations where they are centres
+or halves. Where nothing is missing, importance weights would vanish and all pixels
+count. The method takes any pretrained GAN, this code those of `dcgan` without classes.
+The task `lowres` of bamos/dcgan-completion.tensorflow is the mode `super_resolve`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -53,6 +53,7 @@ PRIOR_LOSSES = {
 }
 STARTS = ("prior", "normal")
 BLENDS = ("poisson", "overlay", "none")
+POISSON_METHODS = ("auto", "cg")
 GREY = (0.2989, 0.587, 0.114)  # weights of the authors' colourisation
 Variables = Mapping[str, Any]
 
@@ -66,6 +67,7 @@ class SemanticInpainting:
     lineage: str = "tf"
     generator_channels: int = 64
     discriminator_channels: int = 64
+    max_channels: int = 0
     z_dim: int = 100
     prior: str = "uniform"
     weighting: str = "importance"  # or "binary": every known pixel counts the same
@@ -85,6 +87,9 @@ class SemanticInpainting:
     # of iterations, their greatest common divisor.
     curve_every: int = 100
     blend: str = "poisson"  # or "overlay", "none": G(z) as it is
+    # Of "poisson": conjugate gradients, but direct solutions of centres and halves,
+    # the same within the tolerance of the former; or "cg" for all.
+    poisson_method: str = "auto"
     scale: int = 8  # of `super_resolve`
     dtype: str = "float32"
     microbatches: int = 1
@@ -99,6 +104,7 @@ class SemanticInpainting:
         core.one_of(self.start, STARTS, "start")
         core.one_of(self.select, SELECT, "select")
         core.one_of(self.blend, BLENDS, "blend")
+        core.one_of(self.poisson_method, POISSON_METHODS, "poisson_method")
         core.one_of(self.prior, core.PRIORS, "prior")
         core.one_of(self.remat, core.REMAT, "remat")
         core.check_fields(
@@ -135,6 +141,7 @@ class SemanticInpainting:
             self.generator_channels,
             self.discriminator_channels,
             lineage=self.lineage,
+            max_channels=self.max_channels,
             dtype=core.compute_dtype(self.dtype),
         )
         return core.named(**pair)
@@ -311,7 +318,8 @@ class SemanticInpainting:
             return generated
         if blend == "overlay":
             return ops.composite(known, generated, hole_mask)
-        return ops.poisson_blend(known, generated, hole_mask)
+        method = cast(Any, self.poisson_method)
+        return ops.poisson_blend(known, generated, hole_mask, method)
 
     def candidates(
         self, variables: Variables, frozen: core.Frozen, inputs: dict, key: Key

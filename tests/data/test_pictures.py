@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from jaxgan.core import UserError, errors
-from jaxgan.data.pictures import Prepare, Unusable, convert, decode
+from jaxgan.data.pictures import Prepare, Unusable, convert, cut_own, decode
 from tests.data.conftest import encode, picture
 
 MIDDLE = (0.5, 0.5)
@@ -160,6 +160,17 @@ def test_halves_and_boxes_are_cut_first():
     assert (box(values, MIDDLE) == values[1:5, 2:8]).all()
     with pytest.raises(Unusable, match="smaller than data.box"):
         Prepare(10, 10, box=21)(values, MIDDLE)
+
+
+def test_a_picture_is_cut_by_its_own_box():
+    values = picture(0, 20, 30)
+    box = np.array([3 / 20, 10 / 30, 7 / 20, 25 / 30], np.float32)
+    assert (cut_own(values, box) == values[3:7, 10:25]).all()
+    whole = np.array([-0.01, 0.0, 1.0, 1.02])  # annotations may leave the picture
+    assert (cut_own(values, whole) == values).all()
+    for empty in ([0.5, 0.1, 0.5, 0.9], [3.0, 10.0, 7.0, 25.0], [0, 0, 1, np.nan]):
+        with pytest.raises(Unusable, match="has nothing in its box"):
+            cut_own(values, np.array(empty, np.float64))
 
 
 def test_class_maps_are_never_interpolated():

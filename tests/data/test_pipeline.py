@@ -10,6 +10,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxgan.core.errors import UserError
 from jaxgan.data import from_arrays, make_task, prefetch_to_device
 from jaxgan.data.pictures import Prepare
 from jaxgan.data.plain_reader import default_threads
@@ -245,6 +246,20 @@ def test_arrays_of_another_size_are_resized_by_the_threads(monkeypatch):
     found = [make_task({**data, "threads": n}).examples(range(6)) for n in (1, 3)]
     assert (found[0]["image"] == found[1]["image"]).all()
     assert names == {"MainThread", "jaxgan-read"}
+
+
+def test_arrays_are_cut_by_their_own_boxes():
+    images = np.stack([picture(i, 12, 12) for i in range(3)])
+    corners = np.array([[0, 0], [2, 4], [4, 3]])
+    boxes = np.concatenate([corners, corners + 8], axis=1) / 12
+    source = from_arrays(image=images, bbox=boxes.astype(np.float32))
+    data = {"task": "images", "source": source, "image_size": 8, "box": "bbox"}
+    raw = make_task(data).examples(range(3))
+    for image, found, (top, left) in zip(images, raw["image"], corners, strict=True):
+        np.testing.assert_array_equal(found, image[top : top + 8, left : left + 8])
+    empty = from_arrays(image=images, bbox=np.zeros((3, 4), np.float32))
+    with pytest.raises(UserError, match="'image': an image has nothing in its box"):
+        make_task({**data, "source": empty}).examples([0])
 
 
 @pytest.mark.parametrize(("cores", "devices", "threads"), [(4, 1, 4), (64, 2, 32)])

@@ -8,6 +8,7 @@ import pytest
 from jaxgan.core import UserError
 from jaxgan.data import example, make_source, make_task
 from jaxgan.data.tfds_source import prepare
+from tests import cases
 from tests.data.conftest import picture
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -37,7 +38,7 @@ def test_fields_are_read_by_index(data_dir):
     assert source.fields["image"].encoded
     assert source.fields["label"].names == ("A", "B")
     assert set(source.fields) == {
-        "image", "label", "attributes/even", "attributes/third",
+        "image", "label", "attributes/even", "attributes/third", "bbox",
     }  # fmt: skip
     rows = [example(source, i) for i in range(6)]
     assert sorted(tuple(r["image"][0, 0, :2]) for r in rows) == pixels("train", 6)
@@ -57,6 +58,34 @@ def test_domains_are_the_splits(data_dir, reader):
     assert {tuple(p) for p in raw["b"][:, 0, 0, :2]} <= set(pixels("trainB", 3))
     raw = test.examples([0, 1])
     assert sorted(tuple(p) for p in raw["b"][:, 0, 0, :2]) == pixels("testB", 2)
+
+
+@pytest.mark.parametrize("in_memory", [False, True], ids=["read", "in_memory"])
+@pytest.mark.parametrize("reader", ["pillow", "tensorflow"])
+def test_pictures_are_cut_by_their_own_boxes(data_dir, reader, in_memory):
+    data = {"task": "images", "source": "tfds:tiny_domains", "image_size": (3, 4)}
+    data |= {"source_options": {"data_dir": data_dir}, "holdout": 0.0, "box": "bbox"}
+    task = make_task({**data, "reader": reader, "in_memory": in_memory})
+    numbers = 10 * np.arange(6)[:, None] + np.arange(8)
+    seen = set()
+    for raw in (next(task.batches(0, 6)), task.examples(range(6))):
+        assert set(raw) == {"image"}
+        for image in raw["image"]:
+            i = int(image[0, 0, 1])
+            top, left = i % 4, i % 5
+            expected = numbers[top : top + 3, left : left + 4]
+            np.testing.assert_array_equal(image[..., 2], expected)
+            seen.add(i)
+    assert seen == set(range(6))
+
+
+def test_cars_are_cut_by_the_boxes_of_their_data_set():
+    features = tfds.builder_cls("cars196")(data_dir="/nowhere").info.features
+    for name in ("dcgan", "semantic_inpainting"):
+        data = cases.config_module(name).get_config("cars").data
+        assert data.source == "tfds:cars196"
+        field = features[data.box]
+        assert isinstance(field, tfds.features.BBoxFeature) and field.shape == (4,)
 
 
 def test_where_and_labels_of_tfds(data_dir):

@@ -9,6 +9,7 @@ import pytest
 
 from jaxgan.core.errors import UserError
 from jaxgan.ops import draw_hole_mask, poisson_blend
+from jaxgan.ops.masks import Rectangle, hole_rectangles, lowres_hole
 
 scipy_sparse = pytest.importorskip("scipy.sparse")
 KINDS = ("center", "half", "random", "pattern")
@@ -78,6 +79,43 @@ def test_semantic_inpainting_check_04_sine_transform_equals_a_direct_solution():
     np.testing.assert_allclose(static(target, source, mask), actual, atol=1e-6)
 
 
+@pytest.mark.parametrize("rectangle", [(0, 0, 20, 9), (3, 13, 20, 11), (4, 0, 9, 24)])
+def test_transforms_know_the_image_border(rectangle):
+    """A corner, a right edge, and a stripe from side to side."""
+    target, source = _smooth(2, 24)[..., :1], _smooth(3, 24)[..., :1]
+    rows, columns = Rectangle(*rectangle).slices()
+    mask = jnp.zeros((1, 24, 24, 1)).at[:, rows, columns].set(1)
+    actual = poisson_blend(target, source, mask, method="dst")
+    np.testing.assert_allclose(actual, _direct_batch(target, source, mask), atol=1e-5)
+
+
+def test_auto_solves_rectangles_directly_and_others_by_conjugate_gradients():
+    masks = [_mask(kind, size=32) for kind in ("center", "left", "random", "full")]
+    mask = jnp.concatenate([*masks, _mask("half", size=32, batch=8)])
+    target, source = _smooth(7, 32, len(mask)), _smooth(8, 32, len(mask))
+    auto = jax.jit(functools.partial(poisson_blend, method="auto"))
+    actual = auto(target, source, mask)
+    np.testing.assert_allclose(actual, blend(target, source, mask), atol=5e-6)
+    known = np.broadcast_to(np.asarray(mask) == 0, actual.shape)
+    np.testing.assert_array_equal(actual[known], target[known])
+    # Without iterations all but the random hole are solved, whatever stands beside.
+    still = poisson_blend(target, source, mask, method="auto", max_iters=0)
+    solved = np.arange(len(mask)) != 2
+    np.testing.assert_allclose(still[solved], actual[solved], atol=1e-6)
+    assert np.abs(still[2] - actual[2]).max() > 0.01
+
+
+@pytest.mark.parametrize("size", [(16, 16), (9, 14), (2, 3), (1, 5)])
+def test_rectangular_kinds_are_among_the_rectangles(size):
+    known = []
+    for rectangle in hole_rectangles(*size):
+        known.append(np.zeros(size))
+        known[-1][rectangle.slices()] = 1
+    for kind in ("center", "half", "left"):
+        for hole in draw_hole_mask(kind, jax.random.key(0), 16, *size)[..., 0]:
+            assert not hole.any() or any((hole == one).all() for one in known)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_semantic_inpainting_check_04_a_constant_offset_vanishes(kind):
     target = _smooth(4)
@@ -121,7 +159,7 @@ def test_semantic_inpainting_check_05_the_image_border_is_a_natural_condition(si
     np.testing.assert_allclose(actual, source, atol=0.05)
 
 
-@pytest.mark.parametrize("method", ["cg", "dst"])
+@pytest.mark.parametrize("method", ["cg", "dst", "auto"])
 def test_semantic_inpainting_check_06_the_target_inside_the_hole_has_no_influence(
     method,
 ):
@@ -162,10 +200,12 @@ def test_a_source_that_is_not_finite_does_not_loop_to_the_end():
     np.testing.assert_array_equal(blended[known], target[known])
 
 
-@pytest.mark.parametrize("kind", ["random", "half"])
+@pytest.mark.parametrize("kind", ["random", "full", "lowres", "half"])
 def test_holes_that_the_sine_transform_cannot_solve_are_refused(kind):
+    mask = lowres_hole(jax.random.key(0), 8, 32, 32)
+    mask = mask if kind == "lowres" else _mask(kind, size=32, batch=8)
     with pytest.raises(UserError, match="use method='cg'"):
-        poisson_blend(_smooth(0, 32), _smooth(1, 32), _mask(kind, size=32), "dst")
+        poisson_blend(_smooth(0, 32, 8), _smooth(1, 32, 8), mask, "dst")
 
 
 def test_the_sine_transform_inside_jit_asks_for_the_rectangle():

@@ -64,11 +64,12 @@ def widths(lineage, w, **options):
         (widths("torch", 64), (3_576_704, 2_765_568)),
         (widths("tf", 64), (5_135_363, 4_316_545)),
         (widths("tf", 128), (18_872_323, 17_234_689)),
+        (cases.build("dcgan", "celeba_bamos"), (11_490_307, 4_316_545)),
         (cases.build("dcgan", "mnist_conditional"), (6_820_538, 6_688_202)),
         # The shapes of the author's published ImageNet parameters, summed.
         (cases.build("dcgan", "imagenet32"), (6_690_688, 4_586_112)),
     ],
-    ids=["theano", "torch", "tf", "tf_128", "mnist_conditional", "imagenet32"],
+    ids=["theano", "torch", "tf", "tf_128", "bamos", "mnist_conditional", "imagenet32"],
 )
 def test_check_01_parameter_counts(system, expected):
     assert counts(system) == expected
@@ -104,6 +105,26 @@ def test_other_sizes_are_built_and_capped_at_eight_times_the_width(size, expecte
         )
     )
     assert image.shape == (2, size, size, 3)
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [
+        (0, [4, 8, 16, 32]),
+        (16, [4, 8, 16, 16]),
+        (3, [3, 3, 3, 3]),
+        (99, [4, 8, 16, 32]),
+    ],
+)
+def test_widths_are_capped(most, expected):
+    layers = layer_table(64, 3, 4, "theano_3x3", most)
+    assert [x.fan_out for x in layers[::2]] == expected
+    assert [x.fan_in for x in layers[1::2]] == expected  # twice a level
+
+
+def test_the_conditional_network_has_no_cap():
+    with pytest.raises(core.UserError, match="max_channels = 64 has no use"):
+        DCGAN(image_size=28, num_classes=10, max_channels=64)
 
 
 @pytest.mark.parametrize("size", [0, 4, 20, 48, 65])

@@ -61,21 +61,29 @@ def equal(a, b) -> bool:
     return all(jax.tree.leaves(jax.tree.map(np.array_equal, a, b)))
 
 
-def test_check_01_parameter_counts():
+@pytest.mark.parametrize(
+    ("system", "generator"),
+    [
+        (SemanticInpainting(), 5_135_363),
+        (cases.build("semantic_inpainting", "bamos"), 11_490_307),
+    ],
+    ids=["default", "bamos"],
+)
+def test_check_01_parameter_counts(system, generator):
     image = jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.float32)
-    state = jax.eval_shape(SemanticInpainting().init, KEY, {"image": image}, {})
+    state = jax.eval_shape(system.init, KEY, {"image": image}, {})
     counts = {
         n: sum(math.prod(x.shape) for x in jax.tree.leaves(p))
         for n, p in state.params.items()
     }
-    assert counts == {"generator": 5_135_363, "discriminator": 4_316_545}
+    assert counts == {"generator": generator, "discriminator": 4_316_545}
 
 
 def test_its_networks_are_those_of_a_dcgan_run():
     shared = {f.name for f in dataclasses.fields(SemanticInpainting)}
     shared &= {f.name for f in dataclasses.fields(DCGAN)}
     assert {"image_size", "lineage", "generator_channels", "z_dim", "prior"} <= shared
-    runs = {"svhn": "svhn64", "released": "celeba", "bamos": "celeba"}
+    runs = {"svhn": "svhn64", "released": "celeba", "bamos": "celeba_bamos"}
     runs |= {"chengbinjin": "celeba", "tiny": "tiny_tf"}
     for variant in cases.variants("semantic_inpainting"):
         if variant.startswith("tiny_"):
@@ -148,6 +156,20 @@ def test_check_06_what_the_hole_holds_has_no_influence(trained, blend):
     if blend != "none":
         known = np.broadcast_to(np.asarray(mask) < 0.5, image.shape)
         np.testing.assert_array_equal(np.asarray(out["image"])[known], image[known])
+
+
+def test_rectangular_holes_are_blended_as_by_conjugate_gradients(trained):
+    variables, image = trained
+    other = dataclasses.replace(TINY, poisson_method="cg")
+    kinds = jnp.concatenate([hole(k)[:1] for k in ("center", "left", "random")])
+    for mask in (hole("half"), kinds):
+        inputs = {"image": image, "hole_mask": mask}
+        found = call(TINY, "inpaint", variables, **inputs)
+        expected = call(other, "inpaint", variables, **inputs)
+        np.testing.assert_array_equal(found["generated"], expected["generated"])
+        np.testing.assert_allclose(found["image"], expected["image"], atol=1e-5)
+    with pytest.raises(core.UserError, match="poisson_method"):
+        dataclasses.replace(TINY, poisson_method="dst")
 
 
 def test_what_is_known_has_influence(trained):

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import Array
 
-from jaxgan.core.errors import UserError
+from jaxgan.core.errors import UserError, did_you_mean
 from jaxgan.core.types import Batch, Key
 from jaxgan.data import augment
 from jaxgan.data.options import Options
@@ -50,6 +51,32 @@ def channels_of(options: Options, source: Source, name: str) -> int:
     return options.channels or shape[-1]
 
 
+def box_of(options: Options, source: Source) -> str | None:
+    """The field that holds each picture's own box, where `data.box` names one.
+
+    Raises:
+      UserError: if the source has no such field, or it holds something else.
+    """
+    name = options.cut
+    if not isinstance(name, str):
+        return None
+    known = [key for key, field in source.fields.items() if not field.encoded]
+    if name not in known:
+        raise UserError(
+            f"{source.name}: data.box names the field {name!r}"
+            f"{did_you_mean(name, known)}; it has {', '.join(known) or 'none'}: name "
+            "another, or set data.box to None for pictures that are cut already"
+        )
+    field = source.fields[name]
+    if field.shape != (4,) or np.dtype(field.dtype).kind != "f":
+        raise UserError(
+            f"{source.name}: data.box names the field {name!r}, which is "
+            f"{field.dtype}{list(field.shape or ())}; a box is four fractions, top, "
+            "left, bottom and right as shares of the height and the width"
+        )
+    return name
+
+
 def picture_column(
     options: Options,
     source: Source,
@@ -83,6 +110,7 @@ def picture_column(
     stretch = options.resize == "stretch"
     height, width = options.loaded if stretch and training else options.size
     shrink = low_of[1] if low_of else 1
+    cut = options.cut
     prepare = Prepare(
         height=height // shrink,
         width=width // shrink,
@@ -91,13 +119,14 @@ def picture_column(
         scale_to=options.loaded,
         filter=options.filter,
         part=part,
-        box=options.cut,
+        box=None if isinstance(cut, str) else cut,
         random=training
         and (options.resize == "crop" or options.loaded != options.size),
         align=align,
         classes=bool(classes),
     )
-    return Column(stream, field, prepare, low_of=low_of)
+    own_box = box_of(options, source)
+    return Column(stream, field, prepare, low_of=low_of, box=own_box)
 
 
 def augmentation(

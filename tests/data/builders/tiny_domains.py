@@ -10,7 +10,14 @@ def picture(split: str, i: int) -> np.ndarray:
     values = np.zeros((6, 8, 3), np.uint8)
     values[..., 0] = list(SIZES).index(split)
     values[..., 1] = i
+    values[..., 2] = 10 * np.arange(6)[:, None] + np.arange(8)
     return values
+
+
+def box(i: int) -> tuple[float, float, float, float]:
+    """3 rows from row i % 4 on, 4 columns from column i % 5 on."""
+    top, left = i % 4, i % 5
+    return top / 6, left / 8, (top + 3) / 6, (left + 4) / 8
 
 
 class TinyDomains(tfds.core.GeneratorBasedBuilder):
@@ -24,6 +31,7 @@ class TinyDomains(tfds.core.GeneratorBasedBuilder):
                     "label": tfds.features.ClassLabel(names=["A", "B"]),
                     "attributes": {"even": np.bool_, "third": np.int32},
                     "name": tfds.features.Text(),
+                    "bbox": tfds.features.BBoxFeature(),
                 }
             )
         )
@@ -40,5 +48,6 @@ class TinyDomains(tfds.core.GeneratorBasedBuilder):
                     "label": int(split.endswith("B")),
                     "attributes": {"even": i % 2 == 0, "third": i // 3},
                     "name": f"{split}{i}",
+                    "bbox": tfds.features.BBox(*box(i)),
                 },
             )
