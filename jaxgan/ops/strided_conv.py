@@ -267,7 +267,10 @@ def _by_phases(
 
 def _slice(x: Any, axes: tuple[slice, ...]) -> Any:
     """`x[axes]`, without what indexing by arrays takes to trace."""
-    bounds = (axis.indices(n) for axis, n in zip(axes, x.shape, strict=True))
+    bounds = (  # a whole axis may be symbolic
+        (0, n, 1) if axis == ALL else axis.indices(n)
+        for axis, n in zip(axes, x.shape, strict=True)
+    )
     return lax.slice(x, *zip(*bounds, strict=True))
 
 

@@ -19,6 +19,7 @@ from jaxgan.core.dtypes import resolve
 from jaxgan.core.errors import UserError, did_you_mean, one_of
 from jaxgan.core.hints import fits
 from jaxgan.core.system import System
+from jaxgan.data.options import Options
 from jaxgan.systems import registry
 from jaxgan.training.sharding import HOST
 
@@ -237,9 +238,14 @@ def stage_data(config: Mapping[str, Any], stage: str) -> dict[str, Any]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Readable differences between two configs that a resumed run must not have."""
+    """Readable differences between two configs that a resumed run must not have.
+
+    A key that one of them lacks has its default there: of a run that is older than it.
+    """
     # JSON knows no tuples and no NaN; both sides go through it.
-    before, after = (flatten(json.loads(to_json(c))) for c in (old, new))
+    before, after = (
+        flatten(json.loads(to_json(_completed(config)))) for config in (old, new)
+    )
     lines = []
     for key in sorted(before.keys() | after.keys()):
         if any(fnmatch.fnmatchcase(key, pattern) for pattern in MAY_CHANGE):
@@ -248,6 +254,29 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             was, now = (repr(c[key]) if key in c else "absent" for c in (before, after))
             lines.append(f"{key} (was {was}, now {now})")
     return lines
+
+
+def _completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config over the defaults of the trainer, its system and its data."""
+    found = {**plain(DEFAULTS), **config}
+    below: dict[str, Mapping[str, Any]] = {
+        name: values for name, values in DEFAULTS.items() if isinstance(values, dict)
+    }
+    cls = registry.SYSTEMS.get(config.get("name", ""))
+    if cls is not None:
+        below |= {"system": _defaults(cls), "data": _defaults(Options)}
+    for name, values in below.items():
+        found[name] = {**values, **found.get(name, {})}
+    return found
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    """Of a dataclass's fields that have one; `dtype` is said elsewhere."""
+    return {
+        field.name: field.default
+        for field in dataclasses.fields(cls)
+        if field.default is not dataclasses.MISSING and field.name != "dtype"
+    }
 
 
 def changeable(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -227,6 +227,18 @@ def test_only_some_keys_may_change_between_starts():
         assert line.startswith(key.replace("__", ".") + " (was ")
 
 
+def test_a_run_older_than_a_key_has_its_default():
+    new = load(spec="cyclegan:tiny")
+    old = json.loads(configs.to_json(new))
+    old["system"].pop("upsample", None)
+    old["data"].pop("box", None)
+    del old["devices"], old["training"]["sample_count"]
+    assert configs.differences(old, new) == []
+    changed = load("--config.system.upsample=resize_conv", spec="cyclegan:tiny")
+    (line,) = configs.differences(old, changed)
+    assert line == "system.upsample (was 'conv_transpose', now 'resize_conv')"
+
+
 def test_json_and_tuples_are_no_difference():
     config = load()
     assert configs.differences(json.loads(configs.to_json(config)), config) == []
