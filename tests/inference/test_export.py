@@ -17,6 +17,7 @@ from jaxgan import export as command
 from jaxgan.core.errors import UserError
 from jaxgan.inference import arguments, export, proof, running, signature
 from jaxgan.inference.examples import plan
+from tests import cases
 from tests.inference import toys
 
 ABOUT = {"system": "toy", "mode": "toy", "help": "a toy"}
@@ -278,3 +279,20 @@ def test_a_mistake_is_one_line(pix2pix_run, tmp_path, monkeypatch, flags, messag
         run(pix2pix_run, "--mode=translate", "--output=out", *flags)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "out" / proof.PROGRAM).exists()
+
+
+@pytest.mark.parametrize("variant", ["tiny", "tiny_torch", "tiny_tf"])
+def test_dcgan_of_any_padding_takes_any_batch(variant):
+    """Also TensorFlow's and Theano's, unequal on the two sides."""
+    system = cases.build("dcgan", variant)
+    batch = cases.random_batch(system.stages[0], 2)
+    variables = jax.jit(system.init)(jax.random.key(0), batch, {}).variables()
+    mode = system.inference["sample"]
+    static = {"statistics": "running"}
+    made = export.build(mode, variables, {}, static, platforms=("cpu",))
+    z = jax.random.normal(jax.random.key(1), (3, system.z_dim))
+    program = jax.export.deserialize(bytearray(made.program))
+    found = program.call(made.parameters, {"z": z})["image"]
+    inputs = {"z": z, "statistics": "running"}
+    wanted = mode.fn(variables, {}, inputs, jax.random.key(0))["image"]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
