@@ -1,6 +1,7 @@
 """Explicit state, players, updates and declarations: what every system is made of."""
 
 from jaxgan.core.checks import check_fields, check_size
+from jaxgan.core.dtypes import CHOICES as DTYPES
 from jaxgan.core.dtypes import compute_dtype
 from jaxgan.core.ema import ema_update
 from jaxgan.core.errors import UserError, did_you_mean, one_of, out_of_memory
@@ -49,6 +50,7 @@ from jaxgan.core.update import (
 )
 
 __all__ = [
+    "DTYPES",
     "PATHS",
     "PRIORS",
     "REMAT",
