@@ -70,14 +70,7 @@ flags.DEFINE_bool("gif", False, "sets of pictures as animations", flag_values=FL
 flags.DEFINE_enum(
     "mesh", None, ["obj", "ply", "stl"], "shapes as meshes too", flag_values=FLAGS
 )
-flags.DEFINE_enum(
-    "weights",
-    "ema",
-    ["ema", "raw"],
-    "averaged parameters where the system keeps them, or the last ones",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer("step", None, "of which checkpoint", flag_values=FLAGS)
+mode_flags.define_weights(FLAGS)
 devices.define_flags(FLAGS)
 
 
@@ -90,7 +83,6 @@ def main(argv: Sequence[str]) -> None:
 
     # After the devices are chosen: these import everything.
     from jaxgan.inference import generate
-    from jaxgan.training import runs
 
     task = generate.prepare(
         request.name,
@@ -104,7 +96,7 @@ def main(argv: Sequence[str]) -> None:
         gif=values.gif,
         mesh=values.mesh,
     )
-    _, variables, frozen = runs.load(values.workdir, values.weights, values.step)
+    variables, frozen = mode_flags.load(request)
     done = generate.run(
         task,
         variables,

@@ -48,6 +48,7 @@ from jaxgan.core.update import (
     global_norm,
     update,
 )
+from jaxgan.core.weights import interpolate_weights
 
 __all__ = [
     "DTYPES",
@@ -93,6 +94,7 @@ __all__ = [
     "global_norm",
     "initialize",
     "interpolate_latent",
+    "interpolate_weights",
     "linear_decay",
     "named",
     "one_of",

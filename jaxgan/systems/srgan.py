@@ -500,14 +500,3 @@ class SRGAN:
             "prediction": self._enlarge(variables, lr),
             "truth": hr,
         }
-
-
-def interpolate_weights(
-    srresnet: Mapping[str, Any], srgan: Mapping[str, Any], alpha: float
-) -> Mapping[str, Any]:
-    """Variables between those of two runs: `(1 - alpha) * srresnet + alpha * srgan`.
-
-    0 is as exact as SRResNet, 1 as sharp as SRGAN, if the second started from the
-    first; for anything that takes variables, such as `SRGAN.upscale`.
-    """
-    return jax.tree.map(lambda a, b: (1.0 - alpha) * a + alpha * b, srresnet, srgan)

@@ -14,7 +14,7 @@ from jaxgan import command, core, export, generate, mode_flags, systems
 from jaxgan.core.errors import UserError
 from jaxgan.inference import generate as inference
 from jaxgan.inference.results import Results
-from tests.inference import toys
+from tests.inference import toys, trained
 from tests.inference.conftest import gradient
 
 
@@ -84,6 +84,62 @@ def test_several_outputs_and_one_file(cyclegan_run, photos, tmp_path):
     assert names == {
         "grey_translation.png", "grey_reconstruction.png", "contact_sheet.png",
     }  # fmt: skip
+
+
+def test_weights_between_two_runs(tmp_path_factory, tmp_path):
+    import jax
+
+    import jaxgan
+
+    one, other = (trained.start("srgan", tmp_path_factory, seed) for seed in (0, 1))
+    Image.fromarray(gradient(9, 12)).save(tmp_path / "a.png")
+
+    def upscale(workdir, name, *flags):
+        arguments = [f"--input={tmp_path}/a.png", f"--output={tmp_path}/{name}"]
+        run(workdir, "--mode=upscale", *arguments, *flags)
+        return picture(tmp_path / name / "a.png").astype(int)
+
+    ends = upscale(one, "one"), upscale(other, "other")
+    blend = f"--blend_with={other}"
+    for alpha, end in enumerate(ends):
+        found = upscale(one, f"at_{alpha}", blend, f"--alpha={alpha}")
+        np.testing.assert_array_equal(found, end)
+    system, variables, frozen = jaxgan.load(one)
+    _, theirs, _ = jaxgan.load(other)
+    between = core.interpolate_weights(variables, theirs, 0.25)
+    image = jax.numpy.asarray(gradient(9, 12), np.float32)[None] / 127.5 - 1
+    key = jax.random.key(0)
+    wanted = system.upscale(between, frozen, {"image": image}, key)["image"][0]
+    found = upscale(one, "between", blend, "--alpha=0.25")
+    np.testing.assert_allclose(found, 127.5 * (wanted + 1), atol=1)
+    assert min(np.abs(found - end).max() for end in ends) > 10
+    half = upscale(one, "half", blend, "--alpha=0.5")
+    np.testing.assert_array_equal(upscale(one, "default", blend), half)
+
+
+def test_runs_of_other_networks_cannot_be_blended(
+    cyclegan_run, dcgan_run, tmp_path_factory, tmp_path
+):
+    run_ = trained.start("srgan", tmp_path_factory)
+    Image.fromarray(gradient(9, 12)).save(tmp_path / "a.png")
+    arguments = [
+        "--mode=upscale",
+        f"--input={tmp_path}/a.png",
+        f"--output={tmp_path}/o",
+    ]
+    for flags_, message in (
+        (
+            [f"--blend_with={dcgan_run}"],
+            "its generator is not this run's .* is only in",
+        ),
+        ([f"--blend_with={cyclegan_run}"], "there is none of that name"),
+        ([f"--blend_with={tmp_path}"], "not a run directory"),
+        (["--alpha=0.5"], "--alpha goes with --blend_with"),
+        ([f"--blend_with={run_}", "--alpha=1.5"], "alpha.*1.5"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(run_, *arguments, *flags_)
+        assert not (tmp_path / "o").exists()
 
 
 def test_noise_by_seed(dcgan_run, tmp_path):

@@ -21,7 +21,7 @@ from benchmarks import steps
 from jaxgan import core, losses, pretrained
 from jaxgan.data import make_task
 from jaxgan.evaluation.psnr import psnr_y
-from jaxgan.systems.srgan import SRGAN, interpolate_weights
+from jaxgan.systems.srgan import SRGAN
 from jaxgan.training import configs, loop
 from jaxgan.training.frozen import load_frozen
 from tests import cases
@@ -460,9 +460,9 @@ def test_the_average_of_the_generator_is_what_modes_use():
 def test_interpolated_weights_go_from_one_run_to_the_other():
     one = start(TINY)[0].variables()
     other = jax.tree.map(lambda x: x + 1.0, one)
-    assert_same(interpolate_weights(one, other, 0.0), one)
-    assert_same(interpolate_weights(one, other, 1.0), other)
-    half = interpolate_weights(one, other, 0.25)
+    assert_same(core.interpolate_weights(one, other, 0.0), one)
+    assert_same(core.interpolate_weights(one, other, 1.0), other)
+    half = core.interpolate_weights(one, other, 0.25)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b + 0.25, atol=1e-6), half, one
     )
