@@ -5,8 +5,9 @@
     jaxgan generate --workdir=runs/faces --mode=inpaint --input=me.jpg \\
         --hole_mask=center --output=out
 
-Takes images of any format and size, in folders with folders, or in a .zip. Writes a
-file an output and contact_sheet.png. Needs no training data.
+Takes images of any format and size, in folders with folders, or in a .zip; of an
+animated GIF or WebP every frame. Writes a file an output and contact_sheet.png, and an
+animation for each animation. Needs no training data.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ flags.DEFINE_string("output", None, "the folder for the results", flag_values=FL
 flags.DEFINE_integer(
     "num",
     None,
-    "how many results of noise (16 if not given), or how many of your files (all)",
+    "how many results of noise (16 if not given), or how many of your files and their "
+    "frames (all)",
     flag_values=FLAGS,
     lower_bound=1,
 )

@@ -445,7 +445,7 @@ class SRGAN:
                 inputs={"image": image},
                 output=output,
                 networks=("generator",),
-                help=f"enlarge pictures of any size, or a folder of frames, "
+                help="enlarge pictures of any size, animations or a folder of frames, "
                 f"{self.scale} times",
             ),
             "upscale_tiled": Mode(

@@ -142,6 +142,52 @@ def test_runs_of_other_networks_cannot_be_blended(
         assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_every_frame_of_an_animation_and_its_timing(
+    suffix, tmp_path_factory, tmp_path, capsys
+):
+    frames = [Image.fromarray(np.roll(gradient(9, 12), i, axis=1)) for i in (0, 3, 7)]
+    data = {"save_all": True, "append_images": frames[1:], "duration": [70, 200, 130]}
+    source, out = tmp_path / f"film.{suffix}", tmp_path / "out"
+    frames[0].save(source, loop=3, **data)
+    run_ = trained.start("srgan", tmp_path_factory)
+    arguments = ["--mode=upscale", f"--input={source}", f"--output={out}"]
+    for _ in range(2):  # its own results may be replaced
+        run(run_, *arguments)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3:-1] == [f"3 results: {out}", f"{out}/film.{suffix}"]
+    stills = [picture(out / "film" / f"000{i}.png").astype(int) for i in range(3)]
+    with Image.open(out / f"film.{suffix}") as film:
+        assert (film.format, film.n_frames) == (suffix.upper(), 3)
+        assert film.info["loop"] == 3
+        for i, duration in enumerate((70, 200, 130)):
+            film.seek(i)
+            found = np.asarray(film.convert("RGB")).astype(int)
+            assert film.info["duration"] == duration
+            gaps = [np.abs(found - still).mean() for still in stills]
+            assert found.shape == (36, 48, 3) and np.argmin(gaps) == i
+    # The frames are those of the file, each by itself.
+    with Image.open(source) as film:
+        film.seek(2)
+        film.convert("RGB").save(tmp_path / "last.png")
+    still = tmp_path / "still"
+    run(run_, "--mode=upscale", f"--input={tmp_path}/last.png", f"--output={still}")
+    np.testing.assert_array_equal(picture(still / "last.png"), stills[2])
+
+
+def test_an_animation_of_another_s_is_not_replaced(tmp_path_factory, tmp_path):
+    frames = [Image.fromarray(gradient(9, 12)[:, ::step]) for step in (1, -1)]
+    for place in (tmp_path / "in", tmp_path / "out"):
+        place.mkdir()
+        for name in ("a.gif", "b.webp"):
+            frames[0].save(place / name, save_all=True, append_images=frames[1:])
+    run_ = trained.start("srgan", tmp_path_factory)
+    for name in ("a.gif", "b.webp"):
+        arguments = [f"--input={tmp_path}/in/{name}", f"--output={tmp_path}/out"]
+        with pytest.raises(UserError, match=f"{name} would replace your file"):
+            run(run_, "--mode=upscale", *arguments)
+
+
 def test_noise_by_seed(dcgan_run, tmp_path):
     def sample(folder, *arguments):
         flags = (
