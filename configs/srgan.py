@@ -75,6 +75,7 @@ def get_config(variant: str = "srgan_vgg54") -> ConfigDict:
     config.system.tap_before_relu = False
     config.system.weights_convention = "auto"
     config.system.vgg_rescale = 1 / 12.75
+    config.system.vgg_dtype = "float32"
     config.system.lambda_adversarial = 1e-3
     config.system.lambda_pixel = 0.0
     config.system.lambda_tv = 2e-8

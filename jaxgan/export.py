@@ -40,14 +40,7 @@ flags.DEFINE_list(
 flags.DEFINE_bool(
     "prove", True, "compare with the mode before writing", flag_values=FLAGS
 )
-flags.DEFINE_enum(
-    "weights",
-    "ema",
-    ["ema", "raw"],
-    "averaged parameters where the system keeps them, or the last ones",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer("step", None, "of which checkpoint", flag_values=FLAGS)
+mode_flags.define_weights(FLAGS)
 devices.define_flags(FLAGS)
 
 
@@ -61,12 +54,11 @@ def main(argv: Sequence[str]) -> None:
 
     # After the devices are chosen: these import everything.
     from jaxgan.inference import export, proof
-    from jaxgan.training import runs
 
     if not values.platforms:
         raise UserError("--platforms= names none: give some of cpu, cuda, rocm, tpu")
     proof.require(values.output)
-    _, variables, frozen = runs.load(values.workdir, values.weights, values.step)
+    variables, frozen = mode_flags.load(request)
     exported = export.build(
         mode,
         variables,

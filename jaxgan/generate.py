@@ -5,8 +5,9 @@
     jaxgan generate --workdir=runs/faces --mode=inpaint --input=me.jpg \\
         --hole_mask=center --output=out
 
-Takes images of any format and size, in folders with folders, or in a .zip. Writes a
-file an output and contact_sheet.png. Needs no training data.
+Takes images of any format and size, in folders with folders, or in a .zip; of an
+animated GIF or WebP every frame. Writes a file an output and contact_sheet.png, and an
+animation for each animation. Needs no training data.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ flags.DEFINE_string("output", None, "the folder for the results", flag_values=FL
 flags.DEFINE_integer(
     "num",
     None,
-    "how many results of noise (16 if not given), or how many of your files (all)",
+    "how many results of noise (16 if not given), or how many of your files and their "
+    "frames (all)",
     flag_values=FLAGS,
     lower_bound=1,
 )
@@ -70,14 +72,7 @@ flags.DEFINE_bool("gif", False, "sets of pictures as animations", flag_values=FL
 flags.DEFINE_enum(
     "mesh", None, ["obj", "ply", "stl"], "shapes as meshes too", flag_values=FLAGS
 )
-flags.DEFINE_enum(
-    "weights",
-    "ema",
-    ["ema", "raw"],
-    "averaged parameters where the system keeps them, or the last ones",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer("step", None, "of which checkpoint", flag_values=FLAGS)
+mode_flags.define_weights(FLAGS)
 devices.define_flags(FLAGS)
 
 
@@ -90,7 +85,6 @@ def main(argv: Sequence[str]) -> None:
 
     # After the devices are chosen: these import everything.
     from jaxgan.inference import generate
-    from jaxgan.training import runs
 
     task = generate.prepare(
         request.name,
@@ -104,7 +98,7 @@ def main(argv: Sequence[str]) -> None:
         gif=values.gif,
         mesh=values.mesh,
     )
-    _, variables, frozen = runs.load(values.workdir, values.weights, values.step)
+    variables, frozen = mode_flags.load(request)
     done = generate.run(
         task,
         variables,

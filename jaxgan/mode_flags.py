@@ -98,6 +98,55 @@ def parse(
     return Request(config, system, name, mode, values)
 
 
+def define_weights(values: flags.FlagValues) -> None:
+    """Defines the flags that say which parameters a mode is run with."""
+    flags.DEFINE_enum(
+        "weights",
+        "ema",
+        ["ema", "raw"],
+        "averaged parameters where the system keeps them, or the last ones",
+        flag_values=values,
+    )
+    flags.DEFINE_integer("step", None, "of which checkpoint", flag_values=values)
+    flags.DEFINE_string(
+        "blend_with",
+        None,
+        "another run of the same networks, such as the one that this one started "
+        "from: parameters lie between both runs', see --alpha",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "alpha",
+        None,
+        "the share of --blend_with (0.5 if not given)",
+        0.0,
+        1.0,
+        flag_values=values,
+    )
+
+
+def load(request: Request) -> tuple[dict[str, Any], core.Frozen]:
+    """What `define_weights`' flags ask for.
+
+    Returns:
+      `(variables, frozen)`, as the mode takes them.
+
+    Raises:
+      UserError: if a run has no such checkpoint, or the two runs' networks differ.
+    """
+    from jaxgan.training import runs  # after the devices are chosen
+
+    values = request.flags
+    if values.alpha is not None and not values.blend_with:
+        raise UserError("--alpha goes with --blend_with, the run to take a share of")
+    _, variables, frozen = runs.load(values.workdir, values.weights, values.step)
+    if values.blend_with:
+        alpha = 0.5 if values.alpha is None else values.alpha
+        own = {name: variables[name] for name in request.mode.networks}
+        variables = runs.blend(own, values.blend_with, alpha, values.weights)
+    return variables, frozen
+
+
 def find(modes: Mapping[str, Mode], name: str | None) -> str:
     """The mode of that name, or the only one that begins so.
 

@@ -3,11 +3,15 @@
     jaxgan prepare --source=tfds:cycle_gan/horse2zebra
     jaxgan prepare --source=tfds:pix2pix/facades --manual_dir=DIR_OF_ARCHIVES
     jaxgan prepare --source=folder:/data/chairs --output=chairs.npz --resolution=32
+    jaxgan prepare --source=folder:/data/off --output=shells.npz --nofilled --pad=2
 
 TFDS data sets are downloaded, or fetched from --manual_dir, and written as
 array_record; a TFRecord copy is converted beside itself. A folder or zip of shapes
 (.npy, .npz, .binvox and, with the extra `mesh`, .mat, .off, .obj, .ply, .stl) becomes
-one file of packed grids: --config.data.source=npz:chairs.npz.
+one file of packed grids: --config.data.source=npz:chairs.npz. Meshes are filled, since
+3D-GAN's shapes are solid, and their empty border is a 32nd of the grid, as that of
+3DShapeNets' 30^3 grids in 32^3 or 64^3. A run's modes read meshes likewise; of meshes
+that were prepared otherwise give them the .npz.
 
 Folders `train`, `val` and `test`, wherever in a path, are the shapes' splits; the first
 other folder is their label: chair/30/test/a.mat is a test shape of label `chair`. Where
@@ -21,7 +25,8 @@ import dataclasses
 import io
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -50,6 +55,20 @@ flags.DEFINE_string("output", None, "shapes: the .npz to write", flag_values=FLA
 flags.DEFINE_integer(
     "resolution", 32, "shapes: side of the grid of a mesh", 8, flag_values=FLAGS
 )
+flags.DEFINE_integer(
+    "pad",
+    None,
+    "shapes: empty voxels around a mesh (if not given 1 at 32 and 2 at 64, the border "
+    "of 3DShapeNets' grids)",
+    1,
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "filled",
+    True,
+    "shapes: a mesh's interior too; --nofilled is its surface alone",
+    flag_values=FLAGS,
+)
 
 
 _SPLITS = {s: split for split, spellings in SPLIT_FOLDERS.items() for s in spellings}
@@ -68,10 +87,17 @@ def main(argv: Sequence[str]) -> None:
     elif scheme in ("folder", "zip"):
         if not FLAGS.output or not FLAGS.output.endswith(".npz"):
             raise UserError(f"{FLAGS.source}: name the file to write, --output=x.npz")
+        pad, resolution = FLAGS.pad, FLAGS.resolution
+        if pad is not None and 2 * pad + 2 > resolution:
+            raise UserError(
+                f"--pad={pad} leaves no room for a shape in --resolution={resolution}: "
+                f"give at most {resolution // 2 - 1}"
+            )
         files = open_files(scheme, rest, (*grids.SUFFIXES, ".mat"), "shapes")
         if scheme == "folder":
             files = _without(files, Path(rest).expanduser(), Path(FLAGS.output))
-        print(_pack(files, FLAGS.output, FLAGS.resolution))
+        as_grids = partial(_read, resolution=resolution, pad=pad, filled=FLAGS.filled)
+        print(_pack(files, FLAGS.output, as_grids))
     else:
         raise UserError(f"{FLAGS.source}: it needs no preparation")
 
@@ -85,21 +111,21 @@ def _without(files: Files, folder: Path, output: Path) -> Files:
     return dataclasses.replace(files, names=names)
 
 
-def _pack(files: Files, output: str, resolution: int) -> str:
+def _pack(files: Files, output: str, read: Callable[[bytes, str], Any]) -> str:
     """Writes all grids of the files, packed, with what their paths say of them."""
     require_file(Path(output))
     packed, names, skipped = [], [], []
     shapes: set[tuple[int, ...]] = set()
     for name in files.names:
         try:
-            read = _read(files.read(name), name, resolution)
+            found = read(files.read(name), name)
         except Unusable as why:
             skipped.append(f"{name}: {why}")
             continue
         except OSError as why:
             skipped.append(f"{name}: {why.strerror or why}")
             continue
-        for grid in read:
+        for grid in found:
             packed.append(np.packbits(grid.astype(bool)))
             names.append(name)
             shapes.add(grid.shape)
@@ -169,10 +195,12 @@ def _objects(names: Sequence[str]) -> dict[str, np.ndarray]:
     return {"object_id": np.unique(turned, return_inverse=True)[1].astype(np.int32)}
 
 
-def _read(data: bytes, name: str, resolution: int) -> Any:
+def _read(
+    data: bytes, name: str, *, resolution: int, pad: int | None, filled: bool
+) -> Any:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix != ".mat":
-        return grids.read(data, suffix, resolution)
+        return grids.read(data, suffix, resolution, pad, filled)
     loadmat = require("scipy.io", "reading .mat files", "mesh").loadmat
     try:  # 3DShapeNets keeps a grid as `instance`
         return np.asarray(loadmat(io.BytesIO(data))["instance"])[None] > 0

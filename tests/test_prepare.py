@@ -131,6 +131,31 @@ def test_shapes_outside_the_splits_are_refused(turned, tmp_path):
         run(f"--source=folder:{turned}", f"--output={tmp_path / 'out.npz'}")
 
 
+@pytest.mark.parametrize(
+    ("flags", "side", "filled"),
+    [
+        ((), 30, True),  # as 3DShapeNets' grids
+        (("--pad=4",), 24, True),
+        (("--nofilled",), 30, False),
+        (("--resolution=64",), 60, True),
+        (("--resolution=16",), 14, True),
+    ],
+)
+def test_meshes_are_filled_or_not_and_padded(tmp_path, flags, side, filled):
+    trimesh = pytest.importorskip("trimesh")
+    (tmp_path / "in").mkdir()
+    trimesh.creation.box((1.0, 1.0, 1.0)).export(tmp_path / "in" / "box.stl")
+    run(f"--source=folder:{tmp_path}/in", f"--output={tmp_path}/out.npz", *flags)
+    with np.load(tmp_path / "out.npz") as stored:
+        shape = tuple(stored["shape"])
+        cells = np.unpackbits(stored["packed"][0])[: np.prod(shape)].reshape(shape)
+    pad = (len(cells) - side) // 2
+    for axis in range(3):
+        ends = np.nonzero(cells)[axis].min(), np.nonzero(cells)[axis].max()
+        assert ends == (pad, pad + side - 1)
+    assert cells.sum() == side**3 - (0 if filled else (side - 2) ** 3)
+
+
 def test_shapes_of_two_sizes_are_refused(shapes, tmp_path):
     root, _ = shapes
     np.save(root / "desk" / "big.npy", np.ones((7, 7, 7), np.uint8))
@@ -144,6 +169,10 @@ def test_shapes_of_two_sizes_are_refused(shapes, tmp_path):
     [
         (("--source=folder:{}",), "name the file to write, --output=x.npz"),
         (("--source=npz:{}",), "it needs no preparation"),
+        (
+            ("--source=folder:{}", "--output=x.npz", "--resolution=8", "--pad=4"),
+            "--pad=4 leaves no room .*at most 3",
+        ),
         (("--source=fodler:{}",), "unknown kind.*did you mean 'folder'"),
         (("--source=folder:{}/chair/none", "--output=x.npz"), "no such folder"),
     ],

@@ -1,6 +1,7 @@
 """Explicit state, players, updates and declarations: what every system is made of."""
 
 from jaxgan.core.checks import check_fields, check_size
+from jaxgan.core.dtypes import CHOICES as DTYPES
 from jaxgan.core.dtypes import compute_dtype
 from jaxgan.core.ema import ema_update
 from jaxgan.core.errors import UserError, did_you_mean, one_of, out_of_memory
@@ -47,8 +48,10 @@ from jaxgan.core.update import (
     global_norm,
     update,
 )
+from jaxgan.core.weights import interpolate_weights
 
 __all__ = [
+    "DTYPES",
     "PATHS",
     "PRIORS",
     "REMAT",
@@ -91,6 +94,7 @@ __all__ = [
     "global_norm",
     "initialize",
     "interpolate_latent",
+    "interpolate_weights",
     "linear_decay",
     "named",
     "one_of",

@@ -1,7 +1,7 @@
 """Numerical policy: what is computed in which precision.
 
 Parameters, optimiser state, losses and normalisation statistics are float32;
-convolutions and matrix products run in the system's `dtype`.
+convolutions and matrix products of trained networks run in the system's `dtype`.
 """
 
 import jax

@@ -4,13 +4,15 @@ Both readers, with and without TensorFlow, end in `Prepare`, so that their batch
 agree: Pillow resizes for both.
 """
 
+import contextlib
 import dataclasses
 import io
+from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, ImageSequence
 
 from jaxgan.core.errors import UserError, one_of, warn_once
 
@@ -66,12 +68,32 @@ def decode(data: bytes, classes: bool = False, upright: bool = False) -> Picture
     Raises:
       Unusable: if it is not a whole image file.
     """
+    with _opened(data) as image:
+        image.load()
+        if upright:
+            ImageOps.exif_transpose(image, in_place=True)
+        return _to_array(image, classes)
+
+
+def decode_frames(data: bytes) -> list[Picture]:
+    """Decodes every frame of an animation, upright; a still picture has one.
+
+    Raises:
+      Unusable: if it is not a whole image file.
+    """
+    with _opened(data) as image:
+        return [
+            _to_array(ImageOps.exif_transpose(frame), classes=False)
+            for frame in ImageSequence.Iterator(image)
+        ]
+
+
+@contextlib.contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """An image file, whatever is wrong with it as `Unusable`."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            if upright:
-                ImageOps.exif_transpose(image, in_place=True)
-            return _to_array(image, classes)
+            yield image
     except Unusable:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen types on broken files

@@ -11,6 +11,7 @@ import numpy as np
 from jaxgan import core
 from jaxgan.inference import files as user_files
 from jaxgan.inference import inputs
+from jaxgan.inference.animations import Film, Timing
 from jaxgan.inference.arguments import Arguments
 from jaxgan.inference.inputs import Example, Source
 
@@ -107,13 +108,43 @@ def _of_files(
     for number in range(count):
         picks = {field: int(order[number]) for field, order in paired.items()}
         for chosen in _combinations(crossed):
-            name = names[number]
-            for field, pick in chosen.items():
-                if (crossed[field].count or 0) > 1:
-                    name += f"_{field}{crossed[field].rows[pick]}"
+            labels = "".join(
+                f"_{field}{crossed[field].rows[pick]}"
+                for field, pick in chosen.items()
+                if (crossed[field].count or 0) > 1
+            )
             for draw in range(draws):
-                suffix = f"_draw{draw}" if draws > 1 else ""
-                yield Example(name + suffix, {**picks, **chosen})
+                suffix = labels + (f"_draw{draw}" if draws > 1 else "")
+                film = _film(lead, number, suffix)
+                yield Example(names[number] + suffix, {**picks, **chosen}, film)
+
+
+def _film(lead: Source, number: int, suffix: str) -> str:
+    """What the animation that picture `number` is a frame of is called as a result."""
+    name = lead.film(number) if isinstance(lead, inputs.Pictures) else None
+    if name is None:
+        return ""
+    return f"{user_files.stems([name])[0]}{suffix}{PurePosixPath(name).suffix}"
+
+
+def films(arguments: Arguments, examples: Sequence[Example]) -> list[Film]:
+    """The animations whose frames are among the examples, of the files' own timing."""
+    lead = arguments.lead
+    if not isinstance(lead, inputs.Pictures):
+        return []
+    frames: dict[str, dict[int, Example]] = {}
+    for example in examples:
+        if example.film:
+            _, frame = lead.entries[example.picks[lead.field]]
+            frames.setdefault(example.film, {}).setdefault(frame, example)
+    found = []
+    for file, members in frames.items():
+        name, _ = lead.entries[members[min(members)].picks[lead.field]]
+        timing = lead.timings[name]
+        durations = tuple(timing.durations[frame] for frame in members)
+        names = tuple(example.name for example in members.values())
+        found.append(Film(file, names, Timing(durations, timing.loop)))
+    return found
 
 
 def _combinations(sources: Mapping[str, inputs.Rows]) -> Iterator[dict[str, int]]:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from jaxgan import core
 from jaxgan.inference import arguments, contact_sheet, files, inputs, running
-from jaxgan.inference.examples import plan
+from jaxgan.inference.examples import films, plan
 from jaxgan.inference.results import Results
 
 WRITERS = 4  # threads; a picture can take longer to compress than to compute
@@ -99,7 +99,8 @@ def prepare(
     reader = arguments.Reader(resize, folder.resolve(), say)
     found = arguments.read(name, mode, given, reader)
     examples = plan(name, mode, found, num, draws)
-    results = Results(folder, mode, gif=gif, mesh=mesh)
+    animated = films(found, examples)
+    results = Results(folder, mode, gif=gif, mesh=mesh, films=animated)
     results.require_free([example.name for example in examples])
     return Task(name, mode, found, examples, results, say)
 

@@ -24,20 +24,36 @@ Grids: TypeAlias = UInt8[np.ndarray, "n x y z"]
 Grid: TypeAlias = Float[np.ndarray, "r r r 1"]
 
 
-def read(data: bytes, suffix: str, resolution: int) -> Grids:
+def default_pad(resolution: int) -> int:
+    """Empty voxels around a mesh: 1 at 32^3 and 2 at 64^3, the border of 3DShapeNets'
+    30^3 grids there, so that both are of one scale."""
+    return max(1, resolution // 32)
+
+
+def read(
+    data: bytes,
+    suffix: str,
+    resolution: int,
+    pad: int | None = None,
+    filled: bool = True,
+) -> Grids:
     """The cubes in a file, z up: one, or as many as an array file holds.
 
     Args:
       data: the file.
       suffix: one of `SUFFIXES`.
       resolution: of the grid that a mesh is turned into.
+      pad: empty voxels on every side of it along the mesh's longest axis; None is
+        `default_pad`.
+      filled: a mesh's interior too, not its surface alone.
 
     Raises:
       Unusable: if they cannot be read.
       UserError: if a mesh needs a library that is not installed.
     """
     if suffix in MESH_SUFFIXES:
-        return _from_mesh(data, suffix, resolution)
+        pad = default_pad(resolution) if pad is None else pad
+        return _from_mesh(data, suffix, resolution, pad, filled)
     try:
         if suffix == ".binvox":
             found = _from_binvox(data)[None]
@@ -110,14 +126,16 @@ def _from_binvox(data: bytes) -> UInt8[np.ndarray, "x y z"]:
     return np.ascontiguousarray(values.reshape(shape)[:, ::-1])
 
 
-def _from_mesh(data: bytes, suffix: str, resolution: int) -> Grids:
+def _from_mesh(
+    data: bytes, suffix: str, resolution: int, pad: int, filled: bool
+) -> Grids:
     require("trimesh", "reading meshes", "mesh")
     with tempfile.TemporaryDirectory() as folder:  # the suffix tells the format
         path = os.path.join(folder, f"mesh{suffix}")
         with open(path, "wb") as file:
             file.write(data)
         try:
-            grid = ops.voxelize(path, resolution, pad=1)
+            grid = ops.voxelize(path, resolution, pad, filled)
         except Exception as error:  # trimesh's methods raise whatever befalls them
             raise Unusable(str(error).replace(path, "it")) from error
     return grid[None].astype(np.uint8)

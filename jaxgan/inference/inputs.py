@@ -7,8 +7,10 @@ drawn under the example's own key, so that nothing depends on the size of a batc
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Protocol, runtime_checkable
@@ -22,8 +24,8 @@ from jaxgan.core.types import Key
 from jaxgan.data import pictures
 from jaxgan.data.files import Files
 from jaxgan.data.pictures import Unusable
+from jaxgan.inference import animations, grids
 from jaxgan.inference import files as user_files
-from jaxgan.inference import grids
 
 Shape = tuple[int, ...]
 
@@ -35,10 +37,12 @@ class Example:
     Attributes:
       name: relative, without suffix; its results are called after it.
       picks: `{input: which of its source's values}`.
+      film: the animation of which its result is a frame, relative; empty if of none.
     """
 
     name: str
     picks: Mapping[str, int]
+    film: str = ""
 
     def key(self, root: Key) -> Key:
         """A random key of its own, the same in any batch and any folder."""
@@ -80,7 +84,7 @@ class Source(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pictures:
-    """Image files, upright, as uint8.
+    """Image files, upright, as uint8; every frame of an animation is one.
 
     Attributes:
       channels: 1 or 3, as they are read.
@@ -92,14 +96,43 @@ class Pictures:
     files: Files
     channels: int
     resize: str = "stretch"
+    _lock: Any = dataclasses.field(default_factory=threading.Lock, repr=False)
+
+    @functools.cached_property
+    def timings(self) -> dict[str, animations.Timing]:
+        """Of the files that may be animated."""
+        found = {}
+        for name in self.files.names:
+            if PurePosixPath(name).suffix.lower() in animations.SUFFIXES:
+                with contextlib.suppress(OSError, Unusable):  # said where it is read
+                    found[name] = animations.timing(self.files.read(name))
+        return found
+
+    @functools.cached_property
+    def entries(self) -> tuple[tuple[str, int], ...]:
+        """File and frame of every picture."""
+        return tuple((n, i) for n in self.files.names for i in range(self._frames(n)))
+
+    def _frames(self, name: str) -> int:
+        timing = self.timings.get(name)
+        return 1 if timing is None else max(1, len(timing.durations))
 
     @property
     def count(self) -> int:
-        return len(self.files.names)
+        return len(self.entries)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self.files.names
+        """Those of the files; frame 3 of `a.gif` is `a/0003.gif`."""
+        return tuple(
+            _numbered(name, i) if self._frames(name) > 1 else name
+            for name, i in self.entries
+        )
+
+    def film(self, pick: int) -> str | None:
+        """The animation of which picture number `pick` is a frame."""
+        name, _ = self.entries[pick]
+        return name if self._frames(name) > 1 else None
 
     @property
     def multiple(self) -> int:
@@ -115,21 +148,36 @@ class Pictures:
         """The shape of picture number `pick`."""
         return (*(self.spec.size or self.extent(pick)), self.channels)
 
-    @functools.cache  # noqa: B019 a source lives as long as the command
     def extent(self, pick: int) -> tuple[int, int]:
         """Height and width in the file."""
-        name = self.files.names[pick]
+        return self._extent(self.entries[pick][0])
+
+    @functools.cache  # noqa: B019 a source lives as long as the command
+    def _extent(self, name: str) -> tuple[int, int]:
         with _naming(name):
             return user_files.extent(self.files.read(name))
 
     def item(self, pick: int) -> np.ndarray:
         """Picture number `pick`."""
-        name = self.files.names[pick]
+        name, frame = self.entries[pick]
         with _naming(name):
-            picture = pictures.decode(self.files.read(name), upright=True)
+            if name in self.timings and len(self.timings[name].durations) != 1:
+                with self._lock:  # threads ask for frames of one file
+                    picture = self._decoded(name)[frame]
+            else:
+                picture = pictures.decode(self.files.read(name), upright=True)
             if self.spec.size is None:
                 return pictures.convert(picture, self.channels)
             return _to_size(picture, self.spec.size, self.channels, self.resize)
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019 frames are asked for in order
+    def _decoded(self, name: str) -> list[np.ndarray]:
+        return pictures.decode_frames(self.files.read(name))
+
+
+def _numbered(name: str, number: int) -> str:
+    path = PurePosixPath(name)
+    return f"{path.with_suffix('')}/{number:04d}{path.suffix}"
 
 
 def _to_size(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 MARK = b"jaxgan"
 _KEY = "Software"  # the text of a PNG that names its maker
-_HEAD = 1024  # bytes; every mark but an archive's lies in them
+_HEAD = 1024  # bytes; every mark but an archive's and a WebP's lies in them
+_SOFTWARE = 0x0131  # the EXIF tag that names a picture's maker
 _STL_HEAD = 80  # bytes, free for notes
 
 
@@ -20,6 +23,15 @@ def png(title: str | None = None) -> PngInfo:
         info.add_text("Title", title)
     info.add_text(_KEY, MARK.decode())
     return info
+
+
+def animation(file_format: str) -> dict[str, Any]:
+    """What Pillow is to write into a `gif` or `webp`: the mark."""
+    if file_format == "gif":
+        return {"comment": MARK}
+    exif = Image.Exif()
+    exif[_SOFTWARE] = MARK.decode()
+    return {"exif": exif}
 
 
 def add(path: Path) -> None:
@@ -42,7 +54,7 @@ def add(path: Path) -> None:
 
 def has(path: Path) -> bool:
     """Whether a file is a result; a `.csv` is if the `.npz` beside it is."""
-    suffix = path.suffix
+    suffix = path.suffix.lower()
     try:
         if suffix == ".csv":
             return has(path.with_suffix(".npz"))
@@ -50,9 +62,11 @@ def has(path: Path) -> bool:
             with zipfile.ZipFile(path) as archive:
                 return archive.comment == MARK
         with path.open("rb") as file:
+            if suffix == ".webp":  # EXIF is its end
+                file.seek(max(0, path.stat().st_size - _HEAD))
             head = file.read(_HEAD)
     except (OSError, zipfile.BadZipFile):
         return False
     if suffix == ".png":
         return _KEY.encode() + b"\0" + MARK in head
-    return suffix in (".gif", ".obj", ".ply", ".stl") and MARK in head
+    return suffix in (".gif", ".webp", ".obj", ".ply", ".stl") and MARK in head

@@ -21,7 +21,7 @@ from jaxgan import core
 from jaxgan.core.errors import UserError
 from jaxgan.data.files import SHEET, SHEET_MARK
 from jaxgan.data.pictures import SUFFIXES
-from jaxgan.inference import marks
+from jaxgan.inference import animations, marks
 from jaxgan.inference.declared import is_numbers
 from jaxgan.inference.saving import disk, require_folder, whole
 
@@ -42,6 +42,7 @@ class Results:
         *,
         gif: bool = False,
         mesh: str | None = None,
+        films: Sequence[animations.Film] = (),
     ):
         """Makes sure that the folder can be written; it is made with the first result.
 
@@ -50,11 +51,13 @@ class Results:
           mode: whose outputs are written.
           gif: sets of pictures as an animation instead of a strip.
           mesh: also write each result as a mesh: a suffix without its dot.
+          films: animations to be made of the pictures of several examples.
 
         Raises:
           UserError: if the folder cannot be made, or the mode has no such mesh.
         """
         self.folder, self._mode, self._gif = Path(folder), mode, gif
+        self._films, self._added = films, set()
         self._write_mesh = None
         if mesh:
             writers = {s.lstrip("."): w for s, w in (mode.host or {}).items()}
@@ -79,10 +82,9 @@ class Results:
           `{output: file}` below the folder, and the mesh under its suffix. The
           pictures of a set stand beside its file: `a_0.png` beside `a_strip.png`.
         """
-        files = {n: d for n, d in self._mode.output.items() if not is_numbers(d)}
         found = {}
-        for output, declared in files.items():
-            stem = name if len(files) == 1 else f"{name}_{output}"
+        for output, stem in self._stems(name).items():
+            declared = self._mode.output[output]
             if isinstance(declared, core.Image):
                 end = ".png"
             elif _is_picture_set(declared):
@@ -93,6 +95,19 @@ class Results:
         if self._write_mesh is not None:
             found[self._mesh] = name + self._mesh
         return found
+
+    def _stems(self, name: str) -> dict[str, str]:
+        files = [n for n, d in self._mode.output.items() if not is_numbers(d)]
+        return {n: name if len(files) == 1 else f"{name}_{n}" for n in files}
+
+    def _film_files(self, film: animations.Film) -> dict[str, str]:
+        """`{output: file}` of an animation, for the outputs that are pictures."""
+        path = PurePosixPath(film.file)
+        return {
+            output: stem + path.suffix
+            for output, stem in self._stems(str(path.with_suffix(""))).items()
+            if isinstance(self._mode.output[output], core.Image)
+        }
 
     def require_free(self, names: Sequence[str]) -> None:
         """Makes sure that no file is replaced but those of an earlier command.
@@ -105,6 +120,9 @@ class Results:
         """
         planned = [path for name in names for path in self.paths(name).items()]
         own = [path for _, path in planned]
+        own += [
+            file for film in self._films for file in self._film_files(film).values()
+        ]
         taken = {*own}
         while f"{self.sheet_name}.png" in taken:
             self.sheet_name += "_of_all"
@@ -164,6 +182,7 @@ class Results:
             if values:
                 self._values.append((number, name, values))
             self.count += 1
+            self._added.add(name)
 
     def sheet(self, image: Image.Image) -> None:
         """Writes the picture of all results, which no command takes for an example."""
@@ -189,7 +208,7 @@ class Results:
                 append_images=others,
                 duration=GIF_MILLISECONDS,
                 loop=0,
-                comment=marks.MARK,
+                **marks.animation("gif"),
             )
 
     def _grid(self, file: str, x: np.ndarray) -> None:
@@ -201,11 +220,33 @@ class Results:
             marks.add(path)
 
     def finish(self) -> list[str]:
-        """Writes the numbers: all in `values.npz`, short ones in `values.csv` too.
+        """Writes the animations, and the numbers: all in `values.npz`, short ones in
+        `values.csv` too.
 
         Returns:
           The names of the files.
         """
+        return [*self._write_films(), *self._write_numbers()]
+
+    def _write_films(self) -> list[str]:
+        """Of the frames that there are."""
+        written = []
+        for film in self._films:
+            shown = zip(film.frames, film.timing.durations, strict=True)
+            there = [(name, time) for name, time in shown if name in self._added]
+            if not there:
+                continue
+            names, times = zip(*there, strict=True)
+            timing = animations.Timing(times, film.timing.loop)
+            for output, file in self._film_files(film).items():
+                frames = [self.folder / self.paths(name)[output] for name in names]
+                with self._file(file) as path:
+                    kind = path.suffix.lower().lstrip(".")
+                    animations.write(path, frames, timing, kind)
+                written.append(file)
+        return written
+
+    def _write_numbers(self) -> list[str]:
         if not self._values:
             return []
         rows = sorted(self._values, key=lambda row: row[0])

@@ -207,8 +207,7 @@ def voxelize(
         mesh: A `trimesh.Trimesh`, or the path of a file that trimesh reads, such as
             .off, .obj, .ply or .stl.
         resolution: Side of the grid.
-        pad: Empty voxels on every side along the longest axis, at least 1 (rounding
-            can take one of them).
+        pad: Empty voxels on every side along the longest axis, at least 1.
         filled: The interior too, not the surface alone.
 
     Returns:
@@ -223,8 +222,12 @@ def voxelize(
     if pad < 1 or inner < 2:
         raise ValueError(f"resolution {resolution} with pad {pad}: pad >= 1, 2 inside")
     mesh = _read_mesh(mesh)
-    mesh.apply_translation(-mesh.bounds.mean(axis=0))
-    surface = mesh.voxelized(float(max(mesh.extents)) / (inner - 1))
+    pitch = float(max(mesh.extents)) / (inner - 1)
+    # trimesh rounds to multiples of the pitch. Centred on one, a longest axis of an
+    # even number of cells would end between two, and a cell more or less be chance.
+    centre = mesh.bounds.mean(axis=0) - (0.0 if inner % 2 else 0.5 * pitch)
+    mesh.apply_translation(-centre)
+    surface = mesh.voxelized(pitch)
     matrix = (surface.fill() if filled else surface).matrix
     grid = np.zeros((resolution,) * 3, np.float32)
     place = tuple(

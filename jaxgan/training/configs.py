@@ -54,7 +54,7 @@ MAY_CHANGE = (
     *("training.num_steps", "training.steps_per_call", "training.*_every"),
     "training.keep_last",
     *("data.threads", "data.in_memory", "devices.*", "dtype"),
-    "system.remat",
+    *("system.remat", "system.vgg_dtype"),
 )
 
 

@@ -24,6 +24,7 @@ from etils import epath
 from jaxgan.core.errors import UserError
 from jaxgan.core.state import TrainState
 from jaxgan.core.system import Frozen, System
+from jaxgan.core.weights import interpolate_weights
 from jaxgan.training import checkpoint, configs
 from jaxgan.training.frozen import load_frozen
 from jaxgan.training.writer import is_remote, read_rows
@@ -110,6 +111,35 @@ def load_with_step(
     variables = {n: {"params": p, **networks["stats"][n]} for n, p in params.items()}
     frozen = load_frozen(system, config["pretrained"], stages=())
     return about.step, system, variables, frozen
+
+
+def blend(
+    variables: Mapping[str, Any],
+    other: epath.PathLike,
+    alpha: float,
+    weights: str = "ema",
+) -> dict[str, Any]:
+    """Variables between those of two runs, see `core.interpolate_weights`.
+
+    Args:
+      variables: `{network: variables}` of one run; all are blended.
+      other: the other run's directory; its newest checkpoint counts.
+      alpha: the other's share, in [0, 1].
+      weights: as `load`, of the other.
+
+    Raises:
+      UserError: naming the network that the other lacks or has in another shape.
+    """
+    _, theirs, _ = load(other, weights)
+    for name, own in variables.items():
+        lacks = "there is none of that name"
+        problem = _mismatch(own, theirs[name]) if name in theirs else lacks
+        if problem:
+            raise UserError(
+                f"--blend_with={other}: its {name} is not this run's ({problem}): name "
+                "a run of the same networks"
+            )
+    return interpolate_weights(variables, {n: theirs[n] for n in variables}, alpha)
 
 
 def take_networks(

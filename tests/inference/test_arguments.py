@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxgan import core
 from jaxgan.inference import arguments, inputs
-from jaxgan.inference.examples import plan
+from jaxgan.inference.examples import films, plan
 from tests.inference import toys
+from tests.inference.conftest import gradient
 
 EVERYTHING = toys.mode(
     lambda given, key: {},
@@ -197,6 +199,26 @@ def test_several_class_numbers_go_with_every_file(photos):
 def test_draws_of_one_file_have_keys_of_their_own(photos):
     examples = planned(toys.enlarge(), {"input": str(photos / "a.png")}, draws=3)
     assert [e.name for e in examples] == ["a_draw0", "a_draw1", "a_draw2"]
+
+
+def test_draws_of_an_animation_are_films_of_their_own(tmp_path):
+    first, second = (Image.fromarray(gradient(8, n)).resize((8, 8)) for n in (8, 16))
+    for name in ("a.gif", "a.webp"):
+        times = {"duration": [70, 200], "loop": 2}
+        first.save(tmp_path / name, save_all=True, append_images=[second], **times)
+    mode, given = toys.enlarge(), {"input": str(tmp_path)}
+    found = arguments.read("mode", mode, given, READER)
+    examples = plan("mode", mode, found, draws=2)
+    made = films(found, examples)
+    assert [film.file for film in made] == [
+        "a_draw0.gif", "a_draw1.gif", "a_draw0.webp", "a_draw1.webp"
+    ]  # fmt: skip
+    assert made[1].frames == ("a/0000_gif_draw1", "a/0001_gif_draw1")
+    assert {name for film in made for name in film.frames} == {e.name for e in examples}
+    assert {film.timing.durations for film in made} == {(70, 200)}
+    assert {film.timing.loop for film in made} == {2}
+    (short,) = films(found, plan("mode", mode, found, num=1))
+    assert short.frames == ("a/0000_gif",) and short.timing.durations == (70,)
 
 
 def test_files_are_paired_by_name_then_by_order_then_refused(photos, tmp_path):

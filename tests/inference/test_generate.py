@@ -14,7 +14,7 @@ from jaxgan import command, core, export, generate, mode_flags, systems
 from jaxgan.core.errors import UserError
 from jaxgan.inference import generate as inference
 from jaxgan.inference.results import Results
-from tests.inference import toys
+from tests.inference import toys, trained
 from tests.inference.conftest import gradient
 
 
@@ -84,6 +84,108 @@ def test_several_outputs_and_one_file(cyclegan_run, photos, tmp_path):
     assert names == {
         "grey_translation.png", "grey_reconstruction.png", "contact_sheet.png",
     }  # fmt: skip
+
+
+def test_weights_between_two_runs(tmp_path_factory, tmp_path):
+    import jax
+
+    import jaxgan
+
+    one, other = (trained.start("srgan", tmp_path_factory, seed) for seed in (0, 1))
+    Image.fromarray(gradient(9, 12)).save(tmp_path / "a.png")
+
+    def upscale(workdir, name, *flags):
+        arguments = [f"--input={tmp_path}/a.png", f"--output={tmp_path}/{name}"]
+        run(workdir, "--mode=upscale", *arguments, *flags)
+        return picture(tmp_path / name / "a.png").astype(int)
+
+    ends = upscale(one, "one"), upscale(other, "other")
+    blend = f"--blend_with={other}"
+    for alpha, end in enumerate(ends):
+        found = upscale(one, f"at_{alpha}", blend, f"--alpha={alpha}")
+        np.testing.assert_array_equal(found, end)
+    system, variables, frozen = jaxgan.load(one)
+    _, theirs, _ = jaxgan.load(other)
+    between = core.interpolate_weights(variables, theirs, 0.25)
+    image = jax.numpy.asarray(gradient(9, 12), np.float32)[None] / 127.5 - 1
+    key = jax.random.key(0)
+    wanted = system.upscale(between, frozen, {"image": image}, key)["image"][0]
+    found = upscale(one, "between", blend, "--alpha=0.25")
+    np.testing.assert_allclose(found, 127.5 * (wanted + 1), atol=1)
+    assert min(np.abs(found - end).max() for end in ends) > 10
+    half = upscale(one, "half", blend, "--alpha=0.5")
+    np.testing.assert_array_equal(upscale(one, "default", blend), half)
+
+
+def test_runs_of_other_networks_cannot_be_blended(
+    cyclegan_run, dcgan_run, tmp_path_factory, tmp_path
+):
+    run_ = trained.start("srgan", tmp_path_factory)
+    Image.fromarray(gradient(9, 12)).save(tmp_path / "a.png")
+    arguments = [
+        "--mode=upscale",
+        f"--input={tmp_path}/a.png",
+        f"--output={tmp_path}/o",
+    ]
+    for flags_, message in (
+        (
+            [f"--blend_with={dcgan_run}"],
+            "its generator is not this run's .* is only in",
+        ),
+        ([f"--blend_with={cyclegan_run}"], "there is none of that name"),
+        ([f"--blend_with={tmp_path}"], "not a run directory"),
+        (["--alpha=0.5"], "--alpha goes with --blend_with"),
+        ([f"--blend_with={run_}", "--alpha=1.5"], "alpha.*1.5"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(run_, *arguments, *flags_)
+        assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_every_frame_of_an_animation_and_its_timing(
+    suffix, tmp_path_factory, tmp_path, capsys
+):
+    frames = [Image.fromarray(np.roll(gradient(9, 12), i, axis=1)) for i in (0, 3, 7)]
+    data = {"save_all": True, "append_images": frames[1:], "duration": [70, 200, 130]}
+    source, out = tmp_path / f"film.{suffix}", tmp_path / "out"
+    frames[0].save(source, loop=3, **data)
+    run_ = trained.start("srgan", tmp_path_factory)
+    arguments = ["--mode=upscale", f"--input={source}", f"--output={out}"]
+    for _ in range(2):  # its own results may be replaced
+        run(run_, *arguments)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3:-1] == [f"3 results: {out}", f"{out}/film.{suffix}"]
+    stills = [picture(out / "film" / f"000{i}.png").astype(int) for i in range(3)]
+    with Image.open(out / f"film.{suffix}") as film:
+        assert (film.format, film.n_frames) == (suffix.upper(), 3)
+        assert film.info["loop"] == 3
+        for i, duration in enumerate((70, 200, 130)):
+            film.seek(i)
+            found = np.asarray(film.convert("RGB")).astype(int)
+            assert film.info["duration"] == duration
+            gaps = [np.abs(found - still).mean() for still in stills]
+            assert found.shape == (36, 48, 3) and np.argmin(gaps) == i
+    # The frames are those of the file, each by itself.
+    with Image.open(source) as film:
+        film.seek(2)
+        film.convert("RGB").save(tmp_path / "last.png")
+    still = tmp_path / "still"
+    run(run_, "--mode=upscale", f"--input={tmp_path}/last.png", f"--output={still}")
+    np.testing.assert_array_equal(picture(still / "last.png"), stills[2])
+
+
+def test_an_animation_of_another_s_is_not_replaced(tmp_path_factory, tmp_path):
+    frames = [Image.fromarray(gradient(9, 12)[:, ::step]) for step in (1, -1)]
+    for place in (tmp_path / "in", tmp_path / "out"):
+        place.mkdir()
+        for name in ("a.gif", "b.webp"):
+            frames[0].save(place / name, save_all=True, append_images=frames[1:])
+    run_ = trained.start("srgan", tmp_path_factory)
+    for name in ("a.gif", "b.webp"):
+        arguments = [f"--input={tmp_path}/in/{name}", f"--output={tmp_path}/out"]
+        with pytest.raises(UserError, match=f"{name} would replace your file"):
+            run(run_, "--mode=upscale", *arguments)
 
 
 def test_noise_by_seed(dcgan_run, tmp_path):

@@ -66,6 +66,34 @@ def test_every_format_becomes_rgb(data, wanted, tolerance):
     assert np.max(np.abs(found - np.asarray(wanted.convert("RGB")))) <= tolerance
 
 
+def film(suffix: str) -> bytes:
+    frames = [PICTURE, PICTURE.rotate(180), CLEAR.convert("RGB")]
+    return encoded(frames[0], suffix, save_all=True, append_images=frames[1:])
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_every_frame_of_an_animation_is_a_picture(suffix):
+    still = encoded(PICTURE, suffix)
+    files = in_memory(**{f"a_{suffix}": film(suffix), f"b_{suffix}": still})
+    source = inputs.Pictures("image", RGB, files, 3)
+    numbered = [f"a/000{i}.{suffix}" for i in range(3)]
+    assert source.names == (*numbered, f"b.{suffix}") and source.count == 4
+    assert [source.film(i) for i in range(4)] == [f"a.{suffix}"] * 3 + [None]
+    for pick, wanted in ((1, PICTURE.rotate(180)), (0, PICTURE), (3, PICTURE)):
+        assert source.shape_of(pick) == (20, 30, 3)
+        gap = np.abs(source.item(pick).astype(int) - np.asarray(wanted))
+        assert gap.mean() < 6
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_a_damaged_animation_is_one_picture_that_cannot_be_used(suffix):
+    data = film(suffix)
+    source = one(data[: len(data) // 2], suffix=suffix)
+    assert source.count == 1 and source.film(0) is None
+    with pytest.raises(Unusable, match=f"x.{suffix}"):
+        source.item(0)
+
+
 def test_colours_become_grey_where_one_channel_is_declared():
     source = one(encoded(PICTURE, "png"), core.Image(1), channels=1)
     np.testing.assert_array_equal(source.item(0)[..., 0], np.asarray(GREY))

@@ -22,15 +22,15 @@ def run(name: str, factory: pytest.TempPathFactory) -> pathlib.Path:
     return workdir
 
 
-def start(name: str, factory: pytest.TempPathFactory) -> pathlib.Path:
+def start(name: str, factory: pytest.TempPathFactory, seed: int = 0) -> pathlib.Path:
     """The directory of a run of `<name>:tiny` that has saved its step 0 only."""
-    workdir = factory.getbasetemp() / "started" / name
+    workdir = factory.getbasetemp() / "started" / f"{name}_{seed}"
     if not (workdir / "config.json").exists():
         config = config_files.load(f"{name}:tiny")
         system = configs.build_system(config)
         stage = system.stages[0]
         batch = cases.random_batch(stage, config["training"]["batch_size"])
-        state = jax.jit(system.init)(jax.random.key(0), batch, {})
+        state = jax.jit(system.init)(jax.random.key(seed), batch, {})
         saver = checkpoint.Checkpoints(workdir / "checkpoints")
         saver.save(state, stage.name)
         saver.wait()

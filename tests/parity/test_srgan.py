@@ -23,6 +23,7 @@ SYSTEM = SRGAN(
     generator_channels=8,
     discriminator_channels=8,
     dtype="float64",
+    vgg_dtype="float64",
 )
 NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 STATISTICS = ("mean", "var")
