@@ -28,7 +28,7 @@ from jaxgan.core.mode import (
     check_modes,
 )
 from jaxgan.core.network import forward, named, predict
-from jaxgan.core.player import Player, adam, linear_decay, player
+from jaxgan.core.player import Player, adam, linear_decay, player, scaled
 from jaxgan.core.pool import ImagePool
 from jaxgan.core.remat import REMAT, rematerialized
 from jaxgan.core.state import TrainState, fold_name, initialize
@@ -104,5 +104,6 @@ __all__ = [
     "predict",
     "project_latent",
     "rematerialized",
+    "scaled",
     "update",
 ]

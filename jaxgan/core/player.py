@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
@@ -53,6 +54,19 @@ def player(
 def updates_done(opt_state: Any) -> Any:
     """How many updates the player of this state has made."""
     return opt_state[-1].count
+
+
+def scaled(player: Player, factor: Any) -> Player:
+    """A player with a rate `factor` times as high; the factor may be traced: for a
+    schedule over steps where the player's own updates are fewer."""
+
+    def update(gradients: Params, state: Any, params: Any = None) -> tuple[Params, Any]:
+        updates, state = player.update(gradients, state, params)
+        return jax.tree.map(lambda x: factor * x, updates), state
+
+    return player._replace(
+        update=update, learning_rate=lambda count: factor * player.learning_rate(count)
+    )
 
 
 def adam(

@@ -9,6 +9,8 @@ from jaxgan.losses.adversarial import (
     lsgan_generator,
     minimax_generator,
     non_saturating_generator,
+    soft_bce_discriminator,
+    soft_non_saturating_generator,
     wasserstein_discriminator,
     wasserstein_generator,
 )
@@ -33,6 +35,8 @@ __all__ = [
     "minimax_generator",
     "mse",
     "non_saturating_generator",
+    "soft_bce_discriminator",
+    "soft_non_saturating_generator",
     "non_saturating_prior",
     "saturating_prior",
     "total_variation",

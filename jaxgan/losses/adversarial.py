@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxgan.core.types import Logits, Scalar
 from jaxgan.core.update import at_least_float32
@@ -36,6 +37,31 @@ def non_saturating_generator(fake_logits: Logits) -> Scalar:
 def minimax_generator(fake_logits: Logits) -> Scalar:
     """`log(1 - D(G(z)))` (Goodfellow et al., 2014, algorithm 1)."""
     return -_mean(jax.nn.softplus(at_least_float32(fake_logits)))
+
+
+def soft_bce_discriminator(
+    real_logits: Float[Array, "*n"],
+    fake_logits: Float[Array, "*m"],
+    real_targets: Float[Array, "*n"],
+    fake_targets: Float[Array, "*m"],
+) -> Scalar:
+    """`bce_discriminator` with targets in place of 1 and 0 (Salimans et al., 2016,
+    section 3.4, smooths the real ones): two means, summed."""
+    real = soft_non_saturating_generator(real_logits, real_targets)
+    return real + soft_non_saturating_generator(fake_logits, fake_targets)
+
+
+def soft_non_saturating_generator(
+    fake_logits: Float[Array, "*n"], targets: Float[Array, "*n"]
+) -> Scalar:
+    """`-t log D(G(z)) - (1 - t) log(1 - D(G(z)))` with a target t each; t = 1 is
+    `non_saturating_generator`.
+
+    The logit that suits t best is `log(t / (1 - t))`; above 1 there is none, and the
+    loss falls for ever with a slope of 1 - t.
+    """
+    logits = at_least_float32(fake_logits)
+    return _mean(jax.nn.softplus(logits) - targets * logits)
 
 
 def lsgan_discriminator(real_scores: Logits, fake_scores: Logits) -> Scalar:

@@ -25,6 +25,12 @@ the paper. The generator's loss is the non-saturating -log D(G(z)) that every
 implementation uses; `minimax` is the paper's. The discriminator has batch norm in its
 first layer too (`norm_first`). Defaults are the paper's 64^3; at 32^3 the published
 variant halves the channels.
+
+Tricks of a re-implementation that makes chairs (rimchang/3DGAN-Pytorch), off by
+default: targets drawn from ranges in place of 1 and 0 (`real_labels`, which are the
+generator's too, and `fake_labels`), a rate of D that falls (`decay_at`), `beta2` 0.5.
+Its targets of real shapes may be above 1, where no logit is high enough: the gate holds
+D back.
 """
 
 from __future__ import annotations
@@ -39,7 +45,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float
 
 from jaxgan import core, losses, ops
 from jaxgan.core import ArraySpec, Fixed, Mode, Out, Player, Stage, TrainState, forward
@@ -69,11 +75,16 @@ class GAN3D:
     norm_first: bool = True  # batch norm in D's first layer
     norm_momentum: float = 0.9  # of batch norm's running statistics
     loss: str = "non_saturating"  # of the generator; or "minimax"
+    real_labels: tuple[float, float] = (1.0, 1.0)  # range of a shape's target
+    fake_labels: tuple[float, float] = (0.0, 0.0)
     gate: str = "last"  # whose accuracy decides: the last batch's, "current", "none"
     accuracy_threshold: float = 0.8
     generator_learning_rate: float = 0.0025
     discriminator_learning_rate: float = 1e-5
+    learning_rate_decay: float = 0.1  # of D, factor after decay_at steps
+    decay_at: int = 0  # steps, those that skip D too; 0: never
     beta1: float = 0.5
+    beta2: float = 0.999
     num_steps: int = 100_000  # not given in the paper
     dtype: str = "float32"
     microbatches: int = 1
@@ -88,8 +99,19 @@ class GAN3D:
             self,
             positive=("resolution", "z_dim", "channels", "microbatches"),
             shares=("accuracy_threshold",),
-            below_one=("norm_momentum", "beta1"),
+            below_one=("norm_momentum", "beta1", "beta2"),
         )
+        for name in ("real_labels", "fake_labels"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise core.UserError(
+                    f"system.{name} = {(low, high)} is no range: give the lower first"
+                )
+        if self.loss == "minimax" and self._is_soft:
+            raise core.UserError(
+                "system.loss = 'minimax' has targets of 1 and 0: set "
+                "system.loss=non_saturating, or leave real_labels and fake_labels"
+            )
         layers = len(self.channels)
         core.check_size(
             self.resolution,
@@ -97,6 +119,11 @@ class GAN3D:
             f"{layers} entries of system.channels halve it {layers} times, to 2 or 4",
             field="resolution",
         )
+
+    @property
+    def _is_soft(self) -> bool:
+        """Whether targets are drawn."""
+        return (self.real_labels, self.fake_labels) != ((1, 1), (0, 0))
 
     def networks(self) -> dict[str, nn.Module]:
         dtype = core.compute_dtype(self.dtype)
@@ -113,7 +140,7 @@ class GAN3D:
         )
 
     def optimizers(self) -> dict[str, Player]:
-        adam = partial(core.adam, b1=self.beta1)
+        adam = partial(core.adam, b1=self.beta1, b2=self.beta2)
         return {
             "discriminator": adam(("discriminator",), self.discriminator_learning_rate),
             "generator": adam(("generator",), self.generator_learning_rate),
@@ -165,9 +192,15 @@ class GAN3D:
         )
 
     def discriminator_loss(
-        self, trained: dict, fixed: Fixed, voxels: Voxels, z: Latent
+        self,
+        trained: dict,
+        fixed: Fixed,
+        voxels: Voxels,
+        z: Latent,
+        *targets: Float[Array, " b"],
     ) -> tuple[Scalar, Out]:
-        """`-log D(x) - log(1 - D(G(z)))`, each batch with its own statistics."""
+        """`-log D(x) - log(1 - D(G(z)))`, each batch with its own statistics; with
+        targets of the real and the fake ones, if they are drawn."""
         networks = self.networks()
         fake, _ = forward(
             networks["generator"],
@@ -187,14 +220,16 @@ class GAN3D:
         (real_logits, _), stats = judge(fixed.stats["discriminator"], voxels)
         (fake_logits, _), stats = judge(stats, fake)
         accuracy = losses.binary_accuracy(real_logits, fake_logits)
-        return losses.bce_discriminator(real_logits, fake_logits), Out(
+        bce = losses.soft_bce_discriminator if targets else losses.bce_discriminator
+        return bce(real_logits, fake_logits, *targets), Out(
             {"accuracy/discriminator": accuracy}, {"discriminator": stats}
         )
 
     def generator_loss(
-        self, trained: dict, fixed: Fixed, z: Latent
+        self, trained: dict, fixed: Fixed, z: Latent, *targets: Float[Array, " b"]
     ) -> tuple[Scalar, Out]:
-        """The generator against the discriminator as it is now."""
+        """The generator against the discriminator as it is now; with the real ones'
+        targets, if they are drawn."""
         networks = self.networks()
         fake, stats = forward(
             networks["generator"],
@@ -213,16 +248,23 @@ class GAN3D:
             train=True,
         )
         metrics = {"occupancy/fake": jnp.mean(fake)}
-        loss = GENERATOR_LOSSES[self.loss](logits)
+        hard, soft = GENERATOR_LOSSES[self.loss], losses.soft_non_saturating_generator
+        loss = soft(logits, *targets) if targets else hard(logits)
         return loss, Out(metrics, {"generator": stats})
 
     def step(
         self, state: TrainState, frozen: core.Frozen, batch: Batch, key: Key
     ) -> tuple[TrainState, Metrics]:
         """D if its gate is open, then G on fresh noise against the current D."""
+        players = {**self.optimizers()}
+        if self.decay_at:  # D's own updates are fewer than steps
+            factor = jnp.where(
+                state.step < self.decay_at, 1.0, self.learning_rate_decay
+            )
+            players["discriminator"] = core.scaled(players["discriminator"], factor)
         update = partial(
             core.update,
-            optimizers=self.optimizers(),
+            optimizers=players,
             frozen=frozen,
             microbatches=self.microbatches,
         )
@@ -231,6 +273,7 @@ class GAN3D:
         shape = (voxels.shape[0], self.z_dim)
         z = core.draw_latent(self.prior, discriminator_key, shape)
         fresh_z = core.draw_latent(self.prior, generator_key, shape)
+        targets = self._draw_targets(jax.random.fold_in(key, 2), len(voxels))
 
         def is_open(accuracy: Scalar) -> Bool[Array, ""]:
             return accuracy <= self.accuracy_threshold + _ROUNDING
@@ -247,6 +290,7 @@ class GAN3D:
             ("discriminator",),
             voxels,
             z,
+            *targets,
             gate=gate,
             commit=("discriminator",),
         )
@@ -257,7 +301,12 @@ class GAN3D:
             skipped=state.memory["skipped"] + skipped,
         )
         state, g = update(
-            state, self.generator_loss, ("generator",), fresh_z, commit=("generator",)
+            state,
+            self.generator_loss,
+            ("generator",),
+            fresh_z,
+            *targets[:1],
+            commit=("generator",),
         )
         state = state.advance()
         gating = {
@@ -265,6 +314,16 @@ class GAN3D:
             "skip_share/discriminator": state.memory["skipped"] / state.step,
         }
         return state, d.metrics | g.metrics | gating
+
+    def _draw_targets(self, key: Key, count: int) -> tuple[Float[Array, " b"], ...]:
+        """Targets of real and of fake shapes, one each; none where they are 1 and 0."""
+        if not self._is_soft:
+            return ()
+        ranges = self.real_labels, self.fake_labels
+        return tuple(
+            jax.random.uniform(own, (count,), minval=low, maxval=high)
+            for own, (low, high) in zip(jax.random.split(key), ranges, strict=True)
+        )
 
     @property
     def inference(self) -> Mapping[str, Mode]:

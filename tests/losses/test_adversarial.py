@@ -17,6 +17,36 @@ def test_zero_logits_cost_what_a_coin_costs():
     np.testing.assert_allclose(losses.minimax_generator(zero), -np.log(2), 1e-6)
 
 
+def test_soft_targets_by_hand():
+    real, fake = jnp.asarray([2.0]), jnp.asarray([-1.0])
+    targets = jnp.asarray([0.7]), jnp.asarray([0.3])
+    # 0.7 * 0.126928 + 0.3 * 2.126928, and 0.3 * 1.313262 + 0.7 * 0.313262.
+    found = losses.soft_bce_discriminator(real, fake, *targets)
+    np.testing.assert_allclose(found, 0.726928 + 0.613262, 1e-5)
+    slope = jax.grad(losses.soft_non_saturating_generator)(real, jnp.asarray([1.2]))
+    np.testing.assert_allclose(slope, [1 / (1 + np.exp(-2.0)) - 1.2], 1e-5)
+
+
+def test_targets_of_one_and_zero_are_the_published_losses():
+    real, fake = jnp.asarray([3.0, -0.5]), jnp.asarray([-30.0, 0.2])
+    ones, zeros = jnp.ones(2), jnp.zeros(2)
+    np.testing.assert_allclose(
+        losses.soft_bce_discriminator(real, fake, ones, zeros),
+        losses.bce_discriminator(real, fake),
+        1e-6,
+    )
+    np.testing.assert_allclose(
+        losses.soft_non_saturating_generator(fake, ones),
+        losses.non_saturating_generator(fake),
+        1e-6,
+    )
+
+
+def test_targets_of_another_shape_are_refused():
+    with pytest.raises(TypeError):
+        losses.soft_non_saturating_generator(jnp.zeros((4, 1)), jnp.ones(4))
+
+
 def test_pix2pix_check_04_logits_of_one_and_minus_one():
     real, fake = jnp.asarray([1.0]), jnp.asarray([-1.0])
     np.testing.assert_allclose(

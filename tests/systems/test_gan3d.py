@@ -12,12 +12,14 @@ import pytest
 from jaxgan import core, losses, ops
 from jaxgan.core import UserError
 from jaxgan.data import make_task
+from jaxgan.losses import adversarial
 from jaxgan.networks import voxel
 from jaxgan.planning import hlo
 from jaxgan.systems.gan3d import GAN3D, write_mesh
 from tests import cases
 
 TINY = cases.build("gan3d", "tiny")
+TRICKS = cases.build("gan3d", "tiny_tricks")
 ORDERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # of old and new networks
 CUBES, CHANNELS = (4, 8, 16, 32, 64), (512, 256, 128, 64, 1)
 
@@ -169,16 +171,17 @@ def test_statistics_are_those_of_each_networks_own_update(stepped):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_adam_has_the_published_beta1():
-    for player in GAN3D().optimizers().values():
+@pytest.mark.parametrize("beta2", [0.999, 0.5])
+def test_adam_has_the_published_betas(beta2):
+    for player in GAN3D(beta2=beta2).optimizers().values():
         params = {name: {"w": jnp.zeros(1)} for name in player.networks}
         state = player.init(params)
         for slope in (1.0, 0.0):
             slopes = jax.tree.map(lambda x, slope=slope: x + slope, params)
             moved, state = player.update(slopes, state, params)
-        # Corrected means of (1, 0): b / (1 + b), with b = 0.5 and of squares 0.999.
+        # Corrected means of (1, 0): b / (1 + b), with b = 0.5 and of squares beta2.
         rate = player.current_learning_rate(state)
-        expected = -rate * (0.5 / 1.5) / np.sqrt(0.999 / 1.999)
+        expected = -rate * (0.5 / 1.5) / np.sqrt(beta2 / (1 + beta2))
         np.testing.assert_allclose(jax.tree.leaves(moved)[0], [expected], rtol=1e-4)
 
 
@@ -199,7 +202,88 @@ def test_weights_start_as_in_dcgan():
     assert seen == {"up1_kernel", "head_kernel", "kernel", "scale", "bias"}
 
 
-@pytest.mark.parametrize("field", ["norm_momentum", "beta1"])
+def test_targets_fill_their_ranges():
+    system = GAN3D(real_labels=(0.7, 1.2), fake_labels=(0.0, 0.3))
+    real, fake = map(np.asarray, system._draw_targets(jax.random.key(0), 10_000))
+    for drawn, (low, high) in ((real, (0.7, 1.2)), (fake, (0.0, 0.3))):
+        assert low <= drawn.min() < low + 0.01 and high - 0.01 < drawn.max() < high
+        assert abs(drawn.mean() - (low + high) / 2) < 0.01
+    assert abs(np.corrcoef(real, fake)[0, 1]) < 0.05
+    assert GAN3D()._draw_targets(jax.random.key(0), 4) == ()
+
+
+def test_targets_are_drawn_anew_and_the_generator_s_are_those_of_real_shapes(
+    monkeypatch,
+):
+    system = dataclasses.replace(TRICKS, gate="none", microbatches=2)
+    state, batch, _ = start(system)
+    seen, bce = [], losses.soft_non_saturating_generator
+
+    def record(logits, targets):
+        seen.append(np.asarray(targets))
+        return bce(logits, targets)
+
+    for module in (losses, adversarial):
+        monkeypatch.setattr(module, "soft_non_saturating_generator", record)
+    for i in range(2):
+        system.step(state, {}, batch, jax.random.key(i))
+    assert [len(t) for t in seen] == [4] * 12
+    real, fake = (
+        np.concatenate([t for n in range(0, 12, 6) for t in seen[n + part : n + 4 : 2]])
+        for part in (0, 1)
+    )
+    assert 0.7 <= real.min() and 1.0 < real.max() < 1.2
+    assert 0.0 <= fake.min() and fake.max() < 0.3
+    assert len({*real}) == len({*fake}) == 16  # one each, others in the next step
+    for n in (0, 6):
+        np.testing.assert_array_equal(seen[n + 4 : n + 6], seen[n : n + 4 : 2])
+
+
+@pytest.mark.parametrize("gate", ["none", "last"])
+def test_the_discriminator_s_rate_falls_at_its_step_skipped_or_not(gate):
+    # A gate that closes after the first step.
+    changes = {"gate": gate, "accuracy_threshold": 0.0, "real_labels": (0.9, 0.9)}
+    system = dataclasses.replace(TRICKS, decay_at=2, **changes)
+    rate = system.discriminator_learning_rate
+    state, batch, step = start(system)
+    seen, skipped = [], []
+    for i in range(3):
+        before = state
+        state, metrics = step(state, {}, batch, jax.random.key(i))
+        seen.append(metrics["learning_rate/discriminator"])
+        skipped.append(metrics["skipped/discriminator"])
+        assert metrics["learning_rate/generator"] == np.float32(0.0025)
+    np.testing.assert_allclose(seen, [rate, rate, 0.1 * rate], rtol=1e-6)
+    assert skipped == [0, 0, 0] if gate == "none" else skipped == [0, 1, 1]
+    if gate == "none":
+        constant = dataclasses.replace(system, decay_at=0)
+        other, _ = jax.jit(constant.step)(before, {}, batch, jax.random.key(2))
+        moves = [
+            jax.tree.map(np.subtract, s.params["discriminator"], old)
+            for s in (state, other)
+            for old in [before.params["discriminator"]]
+        ]
+        for a, b in zip(*map(jax.tree.leaves, moves), strict=True):
+            np.testing.assert_allclose(a, 0.1 * b, rtol=1e-2, atol=1e-7)
+        moments = (s.opt_state["discriminator"] for s in (state, other))
+        for a, b in zip(*map(jax.tree.leaves, moments), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"real_labels": (1.2, 0.7)}, "real_labels = .* lower first"),
+        ({"fake_labels": (-0.1, 0.3)}, "fake_labels = .* at least 0"),
+        ({"loss": "minimax", "fake_labels": (0.0, 0.3)}, "minimax.*targets of 1 and 0"),
+    ],
+)
+def test_impossible_targets_are_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        GAN3D(**changes)
+
+
+@pytest.mark.parametrize("field", ["norm_momentum", "beta1", "beta2"])
 def test_shares_that_would_keep_the_old_for_ever_are_refused(field):
     with pytest.raises(UserError, match=f"{field} = 1.0 is impossible.*below 1"):
         GAN3D(**{field: 1.0})
