@@ -323,13 +323,15 @@ class SRGAN:
         # Two passes: each batch has its own statistics.
         real_logits, stats = judge(fixed.stats["discriminator"], hr)
         fake_logits, stats = judge(stats, sr)
+        bce = losses.GAN_LOSSES["bce"]
+        terms = {"real": bce.real(real_logits), "fake": bce.fake(fake_logits)}
         metrics = {
             "logits/real": jnp.mean(real_logits),
             "logits/fake": jnp.mean(fake_logits),
             "accuracy/discriminator": losses.binary_accuracy(real_logits, fake_logits),
         }
-        total = losses.bce_discriminator(real_logits, fake_logits)
-        return total, Out(metrics, {"discriminator": stats})
+        total = terms["real"] + terms["fake"]
+        return total, Out(terms | metrics, {"discriminator": stats})
 
     def generator_loss(
         self, trained: dict, fixed: Fixed, lr: LowResolution, hr: HighResolution
