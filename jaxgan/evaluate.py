@@ -8,12 +8,14 @@
     jaxgan evaluate --images_a=results --images_b=truth
 
 Prints every figure beside those of trivial baselines (`l1/copy_of_input`) and appends
-a row to evaluation.jsonl in the run's directory. FID and KID compare the features of a
-network whose weights you bring (`jaxgan import-weights --network=inception_fid`);
-generators that draw images get their Inception score (`is/...`) as well. Of
-super-resolution --lpips=alex adds LPIPS; its weights are --config.pretrained.alexnet
-and --config.pretrained.lpips_alex, or lie in $JAXGAN_WEIGHTS. Photographs made of label
-maps are read by a segmenter (`--network=fcn8s`).
+a row to evaluation.jsonl in the run's directory. Batches are split over this machine's
+devices, all of them unless --config.devices.data says how many. FID and KID compare the
+features of a network whose weights you bring (`jaxgan import-weights
+--network=inception_fid`); generators that draw images get their Inception score
+(`is/...`) as well. Of super-resolution --lpips=alex adds LPIPS; its weights are
+--config.pretrained.alexnet and --config.pretrained.lpips_alex, or lie in
+$JAXGAN_WEIGHTS. Photographs made of label maps are read by a segmenter
+(`--network=fcn8s`).
 
 Values of the run's config can be overridden for this evaluation, such as its data:
 --config.data.source=folder:/data/horses. Further options are those of its section
@@ -137,7 +139,7 @@ _Row = dict[str, Any]
 def _run(overrides: Sequence[str]) -> tuple[_Row, _Row]:
     # After the devices are chosen: these import everything.
     from jaxgan.evaluation import protocols
-    from jaxgan.training import runs
+    from jaxgan.training import runs, sharding
 
     own = runs.read_config(FLAGS.workdir)
     config = config_files.override(own, overrides)
@@ -151,7 +153,10 @@ def _run(overrides: Sequence[str]) -> tuple[_Row, _Row]:
     step, system, variables, frozen = runs.load_with_step(
         FLAGS.workdir, FLAGS.weights, FLAGS.step
     )
-    figures = protocols.evaluate(system, variables, frozen, config, split=FLAGS.split)
+    mesh = sharding.mesh_to_judge(config["devices"])
+    figures = protocols.evaluate(
+        system, variables, frozen, config, mesh, split=FLAGS.split
+    )
     about = {
         "step": step,
         "split": FLAGS.split,
@@ -163,13 +168,16 @@ def _run(overrides: Sequence[str]) -> tuple[_Row, _Row]:
 
 def _folders(overrides: Sequence[str]) -> tuple[_Row, _Row]:
     from jaxgan.evaluation import feature_network, folders, options
-    from jaxgan.training import configs
+    from jaxgan.training import configs, sharding
 
     config = config_files.override(configs.with_defaults({}), overrides)
     chosen = options.Options.of(config["evaluation"])
     feature_network.require(chosen, config["pretrained"])
     network = feature_network.load(chosen, config["pretrained"])
-    figures = folders.compare_folders(FLAGS.images_a, FLAGS.images_b, chosen, network)
+    mesh = sharding.mesh_to_judge(config["devices"])
+    figures = folders.compare_folders(
+        FLAGS.images_a, FLAGS.images_b, chosen, network, mesh
+    )
     about = {"images_a": FLAGS.images_a, "images_b": FLAGS.images_b}
     return about | feature_network.provenance(chosen, network), figures
 

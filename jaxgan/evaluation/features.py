@@ -26,7 +26,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from jaxgan.core.errors import UserError
 from jaxgan.core.types import Params
-from jaxgan.evaluation import frechet
+from jaxgan.evaluation import frechet, parallel
 from jaxgan.evaluation.fid import Preprocessed
 from jaxgan.evaluation.images import to_uint8
 
@@ -141,11 +141,9 @@ def _run(
     split = None
     if mesh is not None:
         mesh = mesh.local_mesh  # each process judges images of its own
-        if jax.process_count() > 1:
-            params = jax.device_get(params)
         split = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-        params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
-        batch_size = -(-batch_size // mesh.size) * mesh.size
+        params = parallel.whole(params, mesh)
+        batch_size = parallel.rounded(batch_size, mesh)
 
     def batches() -> Iterator[tuple[Array, np.ndarray, np.ndarray]]:
         if not isinstance(network, Preprocessed):
@@ -224,7 +222,7 @@ def moments(
     Args: as `collect`.
 
     Returns:
-        Moments over this process's images; `frechet.merge_processes` joins processes.
+        Moments over this process's images.
 
     Raises:
         UserError: if there is no image.

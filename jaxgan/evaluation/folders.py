@@ -6,17 +6,27 @@ PSNR, SSIM and L1 where the files' names agree, FID and KID with a feature netwo
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import UInt8
 
 from jaxgan.core.errors import UserError
 from jaxgan.data.files import Files, open_files
 from jaxgan.data.pictures import Picture, Unusable, convert, decode
-from jaxgan.evaluation import fid, image_sets, per_image, pixel, psnr, ssim
+from jaxgan.evaluation import (
+    features,
+    fid,
+    image_sets,
+    parallel,
+    per_image,
+    pixel,
+    psnr,
+    ssim,
+)
 from jaxgan.evaluation.feature_network import FeatureNetwork
-from jaxgan.evaluation.image_sets import ImageSets
 from jaxgan.evaluation.options import Options
 
 
@@ -25,6 +35,7 @@ def compare_folders(
     images_b: str | None,
     options: Options | None = None,
     network: FeatureNetwork | None = None,
+    mesh: Mesh | None = None,
 ) -> dict[str, float | int]:
     """The figures of the images in one folder, held against those of another.
 
@@ -33,6 +44,8 @@ def compare_folders(
       images_b: the truth, or None where `options.reference` has its statistics.
       options: `num_examples`, `batch_size`, `reference`, `write_reference`.
       network: for FID and KID.
+      mesh: of devices of this process, which share the batches of FID and KID; None is
+        one device.
 
     Returns:
       `psnr`, `ssim`, `l1` (in [-1, 1]) and `num_pairs` if all files of the first have
@@ -73,18 +86,33 @@ def compare_folders(
         row |= _one_by_one(first, second, pairs, options)
     if network is None:
         return row
-    sets = ImageSets(network, options.batch_size, known)
-    if only_writes:
-        sets = image_sets.flushed(_gather(sets, "reference", first, options))
-        row["num_reference"] = len(image_sets.joined(sets, "reference"))
+    mesh = parallel.several(mesh)
+    if only_writes or known:  # FID alone: no features are kept
+        found = features.moments(
+            network.network,
+            network.params,
+            _pictures(first, options),
+            batch_size=options.batch_size,
+            mesh=mesh,
+        )
+        if known:
+            statistics = known["reference"]
+            figures = fid.result(found, statistics)
+            row |= {network.prefix + key: value for key, value in figures.items()}
+        else:
+            statistics = fid.statistics(
+                found, variant=network.variant, network_sha256=network.sha256
+            )
+            row["num_reference"] = found.count
     else:
-        sets = _gather(sets, "", first, options)
-        if second and not known:
-            sets = _gather(sets, "reference", second, options)
+        sets = image_sets.empty(network, options.batch_size, known, mesh)
+        for name, files in (("", first), ("reference", second)):
+            for picture in _pictures(files, options) if files else ():
+                sets = image_sets.update(sets, {name: picture})
         sets = image_sets.flushed(sets)
         row |= image_sets.result(sets, "reference")
-    if options.write_reference:
         statistics = image_sets.statistics(sets, "reference")
+    if options.write_reference:
         fid.save_statistics(options.write_reference, statistics)
     return row
 
@@ -152,12 +180,10 @@ def _one_by_one(
     return {**kept, "num_pairs": len(chosen)}
 
 
-def _gather(sets: ImageSets, name: str, files: Files, options: Options) -> ImageSets:
-    """Adds the pictures of a folder."""
+def _pictures(files: Files, options: Options) -> Iterator[UInt8[np.ndarray, "1 h w 3"]]:
+    """The pictures of a folder, each of its own size."""
     for file in _some(files.names, options):
-        picture = convert(_read(files, file), 3)
-        sets = image_sets.update(sets, {name: picture[None]})
-    return sets
+        yield convert(_read(files, file), 3)[None]
 
 
 def _read(files: Files, name: str) -> Picture:
