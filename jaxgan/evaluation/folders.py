@@ -17,6 +17,7 @@ from jaxgan.core.errors import UserError
 from jaxgan.data.files import Files, open_files
 from jaxgan.data.pictures import Picture, Unusable, convert, decode
 from jaxgan.evaluation import (
+    bootstrap,
     features,
     fid,
     image_sets,
@@ -42,18 +43,20 @@ def compare_folders(
     Args:
       images_a: the folder (or `archive.zip`) to judge; folders below count too.
       images_b: the truth, or None where `options.reference` has its statistics.
-      options: `num_examples`, `batch_size`, `reference`, `write_reference`.
+      options: `num_examples`, `batch_size`, `bootstrap`, `reference`,
+        `write_reference`.
       network: for FID and KID.
       mesh: of devices of this process, which share the batches of FID and KID; None is
         one device.
 
     Returns:
       `psnr`, `ssim`, `l1` (in [-1, 1]) and `num_pairs` if all files of the first have
-      a namesake in the second; FID and KID with a network.
+      a namesake in the second, with `bootstrap` `/low` and `/high` of the first three;
+      FID and KID with a network.
 
     Raises:
-      UserError: if nothing can be compared, a file is broken or too small, or
-        namesakes differ in size.
+      UserError: if nothing can be compared, a file is broken or too small, namesakes
+        differ in size, or `bootstrap` has no pairs.
     """
     options = options or Options()
     first = _open(images_a)
@@ -80,6 +83,11 @@ def compare_folders(
         raise UserError(
             "there is nothing to compare with: pass --images_b=FOLDER or "
             "--reference=stats.npz"
+        )
+    if options.bootstrap and not pairs:
+        raise UserError(
+            "evaluation.bootstrap gives intervals of figures of single images, which "
+            "need an --images_b with files of the same names: leave it out"
         )
     row: dict[str, float | int] = {}
     if pairs and second:
@@ -177,6 +185,7 @@ def _one_by_one(
         acc = per_image.update(acc, values)
     row = per_image.result(acc)
     kept = {k: v for k, v in row.items() if not k.endswith("/num_samples")}
+    kept |= bootstrap.intervals(acc, options.bootstrap)
     return {**kept, "num_pairs": len(chosen)}
 
 

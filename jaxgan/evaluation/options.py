@@ -37,8 +37,8 @@ class Options:
         called `random_...`. So with the weights of LPIPS.
       lpips: of super-resolution: `alex`, `vgg` or `squeeze` adds LPIPS; its weights are
         `pretrained.alexnet`, `vgg16` or `squeezenet`, and `pretrained.lpips_<name>`.
-      bootstrap: of super-resolution: 95 % intervals of means over images, from so many
-        resamples of the images (1000 in published tables); 0 leaves them out.
+      bootstrap: 95 % intervals of means over images or shapes, from so many resamples
+        of these (1000 in published tables); 0 leaves them out.
       num_samples: images or shapes that a generator draws; 0 is as many as there are
         examples to judge on.
       num_training: training examples at most, for references and neighbours.

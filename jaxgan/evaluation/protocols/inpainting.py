@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxgan.core import draw_latent
 from jaxgan.core.types import HoleMask, Image
-from jaxgan.evaluation import image_sets, parallel, per_image, psnr
+from jaxgan.evaluation import bootstrap, image_sets, parallel, per_image, psnr
 from jaxgan.evaluation.protocols.setting import Setting, mean_image
 from jaxgan.evaluation.protocols.translation import figures
 from jaxgan.ops import masks
@@ -39,8 +39,9 @@ def inpainting(setting: Setting) -> dict[str, float]:
     same generator.
 
     Returns:
-      `psnr_full/<mask>` and `psnr_hole/<mask>` (dB), each with baselines; with a
-      feature network FID and KID of the completed images; `seconds_per_image`, by the
+      `psnr_full/<mask>` and `psnr_hole/<mask>` (dB), each with baselines; with
+      `evaluation.bootstrap` `/low` and `/high` of all of them; with a feature network
+      FID and KID of the completed images; `seconds_per_image`, by the
       clock, on all devices together and without compilation, and `num_iters` and
       `restarts`, which it is for.
     """
@@ -87,6 +88,7 @@ def inpainting(setting: Setting) -> dict[str, float]:
     timed = seconds[1:] or [clocked()[1]]  # the first call compiled
     return {
         **figures(acc),
+        **bootstrap.intervals(acc, setting.options.bootstrap),
         **setting.distances(sets, {"reference": judged}),
         "seconds_per_image": float(np.median(timed)),
         "num_iters": int(system.num_iters),
