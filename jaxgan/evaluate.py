@@ -44,6 +44,7 @@ _KEYS = {
     "features": "evaluation.features",
     "inception": "pretrained.inception_fid",
     "fid_variant": "evaluation.fid_variant",
+    "fid_size": "evaluation.fid_size",
     "reference": "evaluation.reference",
     "write_reference": "evaluation.write_reference",
     "lpips": "evaluation.lpips",
@@ -71,12 +72,25 @@ for _name, _choices, _default, _help in (
     ("weights", ["ema", "raw"], "ema", "averaged parameters where there are any"),
     ("features", ["none", "inception"], None, "adds FID and KID of this network"),
     ("segmenter", ["none", "fcn8s"], None, "adds the FCN score by this network"),
-    ("fid_variant", ["clean", "torch", "tensorflow"], None, "preprocessing of FID"),
+    (
+        "fid_variant",
+        ["clean", "torch", "tensorflow", "jax_fid"],
+        None,
+        "preprocessing of FID",
+    ),
     ("lpips", ["none", "alex", "vgg", "squeeze"], None, "LPIPS of super-resolution"),
 ):
     flags.DEFINE_enum(_name, _default, _choices, _help, flag_values=FLAGS)
 flags.DEFINE_integer(
     "num_examples", None, "how many examples at most", flag_values=FLAGS, lower_bound=1
+)
+flags.DEFINE_integer(
+    "fid_size",
+    None,
+    "of --fid_variant=jax_fid: resize images to so many pixels a side; else they keep "
+    "their size",
+    flag_values=FLAGS,
+    lower_bound=1,
 )
 flags.DEFINE_integer("step", None, "of which checkpoint", flag_values=FLAGS)
 flags.DEFINE_bool(

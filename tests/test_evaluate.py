@@ -170,11 +170,12 @@ def test_metrics_check_10_random_features_only_with_leave(folders, tmp_path, cap
     features = ("--features=inception", "--inception=random")
     with pytest.raises(UserError, match="--allow_random_features"):
         call(*folders, *features)
+    own = ("--fid_variant=jax_fid", "--fid_size=75")
     few = ("--config.evaluation.batch_size=3", "--config.devices.data=1")
     path = tmp_path / "r.jsonl"
-    call(*folders, *features, "--allow_random_features", *few, f"--output={path}")
+    call(*folders, *features, "--allow_random_features", *few, *own, f"--output={path}")
     row = rows(path)[0]
-    assert row["random_fid/clean"] > 0 and row["features/sha256"] == "random"
+    assert row["random_fid/jax_fid_75"] > 0 and row["features/sha256"] == "random"
     assert not any(key.startswith(("fid", "kid")) for key in row)
 
 

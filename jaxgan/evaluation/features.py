@@ -5,8 +5,9 @@ A feature network is any callable `network(params, images) -> [b, d]` over uint8
 batches of one size, the last of each image size is padded and its padding masked, and
 each batch is split over a mesh if one is given.
 
-A `fid.Preprocessed` network sees images of one size whatever theirs are: its batches
-are filled across sizes, and what is compiled for each size is the resize alone.
+A `fid.Preprocessed` network that resizes sees images of one size whatever theirs are:
+its batches are filled across sizes, and what is compiled for each size is the resize
+alone.
 
 The compiled function is kept per network *object*: pass a module-level function, a
 bound method or a frozen dataclass, not a lambda made anew for every evaluation.
@@ -146,7 +147,7 @@ def _run(
         batch_size = parallel.rounded(batch_size, mesh)
 
     def batches() -> Iterator[tuple[Array, np.ndarray, np.ndarray]]:
-        if not isinstance(network, Preprocessed):
+        if not isinstance(network, Preprocessed) or network.keeps_sizes:
             for batch in rebatch(images, batch_size):
                 pixels = jax.device_put(batch.images, split)
                 found = _apply(network, params, pixels)
