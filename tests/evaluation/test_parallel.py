@@ -1,7 +1,13 @@
 """Protocols whose batches are split over eight devices: the same figures."""
 
 import dataclasses
+import json
+import os
+import pathlib
 import re
+import socket
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -138,6 +144,33 @@ def test_nothing_travels_between_devices_while_rows_are_computed():
     text = jax.jit(split).lower(shared, x).compile().as_text()
     assert not re.search("all-gather|all-reduce|all-to-all|collective-permute", text)
     np.testing.assert_allclose(split(shared, x), search(100.0, x), rtol=1e-5)
+
+
+def test_of_two_processes_each_judges_on_its_own_devices():
+    """The first on two devices, the second on one of its own, unaware of the other."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "tests.evaluation.child", address]
+    children = [
+        subprocess.Popen(
+            [*command, str(rank)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=pathlib.Path(__file__).parents[2],
+            env={**os.environ, "XLA_FLAGS": ""},
+        )
+        for rank in range(2)
+    ]
+    try:
+        outputs = [child.communicate(timeout=120) for child in children]
+    finally:
+        for child in children:
+            child.kill()
+    assert all(child.returncode == 0 for child in children), outputs
+    one, two = (json.loads(out.splitlines()[-1]) for out, _ in outputs)
+    assert "fid/clean" in one and one == pytest.approx(two, rel=1e-5, abs=1e-6)
 
 
 def test_a_mesh_of_one_device_is_no_mesh():
