@@ -8,12 +8,14 @@
     jaxgan evaluate --images_a=results --images_b=truth
 
 Prints every figure beside those of trivial baselines (`l1/copy_of_input`) and appends
-a row to evaluation.jsonl in the run's directory. FID and KID compare the features of a
-network whose weights you bring (`jaxgan import-weights --network=inception_fid`);
-generators that draw images get their Inception score (`is/...`) as well. Of
-super-resolution --lpips=alex adds LPIPS; its weights are --config.pretrained.alexnet
-and --config.pretrained.lpips_alex, or lie in $JAXGAN_WEIGHTS. Photographs made of label
-maps are read by a segmenter (`--network=fcn8s`).
+a row to evaluation.jsonl in the run's directory. Batches are split over this machine's
+devices, all of them unless --config.devices.data says how many. FID and KID compare the
+features of a network whose weights you bring (`jaxgan import-weights
+--network=inception_fid`); generators that draw images get their Inception score
+(`is/...`) as well. Of super-resolution --lpips=alex adds LPIPS; its weights are
+--config.pretrained.alexnet and --config.pretrained.lpips_alex, or lie in
+$JAXGAN_WEIGHTS. Photographs made of label maps are read by a segmenter
+(`--network=fcn8s`).
 
 Values of the run's config can be overridden for this evaluation, such as its data:
 --config.data.source=folder:/data/horses. Further options are those of its section
@@ -42,6 +44,7 @@ _KEYS = {
     "features": "evaluation.features",
     "inception": "pretrained.inception_fid",
     "fid_variant": "evaluation.fid_variant",
+    "fid_size": "evaluation.fid_size",
     "reference": "evaluation.reference",
     "write_reference": "evaluation.write_reference",
     "lpips": "evaluation.lpips",
@@ -69,12 +72,25 @@ for _name, _choices, _default, _help in (
     ("weights", ["ema", "raw"], "ema", "averaged parameters where there are any"),
     ("features", ["none", "inception"], None, "adds FID and KID of this network"),
     ("segmenter", ["none", "fcn8s"], None, "adds the FCN score by this network"),
-    ("fid_variant", ["clean", "torch", "tensorflow"], None, "preprocessing of FID"),
+    (
+        "fid_variant",
+        ["clean", "torch", "tensorflow", "jax_fid"],
+        None,
+        "preprocessing of FID",
+    ),
     ("lpips", ["none", "alex", "vgg", "squeeze"], None, "LPIPS of super-resolution"),
 ):
     flags.DEFINE_enum(_name, _default, _choices, _help, flag_values=FLAGS)
 flags.DEFINE_integer(
     "num_examples", None, "how many examples at most", flag_values=FLAGS, lower_bound=1
+)
+flags.DEFINE_integer(
+    "fid_size",
+    None,
+    "of --fid_variant=jax_fid: resize images to so many pixels a side; else they keep "
+    "their size",
+    flag_values=FLAGS,
+    lower_bound=1,
 )
 flags.DEFINE_integer("step", None, "of which checkpoint", flag_values=FLAGS)
 flags.DEFINE_bool(
@@ -137,7 +153,7 @@ _Row = dict[str, Any]
 def _run(overrides: Sequence[str]) -> tuple[_Row, _Row]:
     # After the devices are chosen: these import everything.
     from jaxgan.evaluation import protocols
-    from jaxgan.training import runs
+    from jaxgan.training import runs, sharding
 
     own = runs.read_config(FLAGS.workdir)
     config = config_files.override(own, overrides)
@@ -151,7 +167,10 @@ def _run(overrides: Sequence[str]) -> tuple[_Row, _Row]:
     step, system, variables, frozen = runs.load_with_step(
         FLAGS.workdir, FLAGS.weights, FLAGS.step
     )
-    figures = protocols.evaluate(system, variables, frozen, config, split=FLAGS.split)
+    mesh = sharding.mesh_to_judge(config["devices"])
+    figures = protocols.evaluate(
+        system, variables, frozen, config, mesh, split=FLAGS.split
+    )
     about = {
         "step": step,
         "split": FLAGS.split,
@@ -163,13 +182,16 @@ def _run(overrides: Sequence[str]) -> tuple[_Row, _Row]:
 
 def _folders(overrides: Sequence[str]) -> tuple[_Row, _Row]:
     from jaxgan.evaluation import feature_network, folders, options
-    from jaxgan.training import configs
+    from jaxgan.training import configs, sharding
 
     config = config_files.override(configs.with_defaults({}), overrides)
     chosen = options.Options.of(config["evaluation"])
     feature_network.require(chosen, config["pretrained"])
     network = feature_network.load(chosen, config["pretrained"])
-    figures = folders.compare_folders(FLAGS.images_a, FLAGS.images_b, chosen, network)
+    mesh = sharding.mesh_to_judge(config["devices"])
+    figures = folders.compare_folders(
+        FLAGS.images_a, FLAGS.images_b, chosen, network, mesh
+    )
     about = {"images_a": FLAGS.images_a, "images_b": FLAGS.images_b}
     return about | feature_network.provenance(chosen, network), figures
 

@@ -63,6 +63,19 @@ def test_figures_are_printed_and_appended(run, capsys):
     assert len(rows(run / "evaluation.jsonl")) == count
 
 
+def test_a_run_is_judged_on_all_devices_or_on_as_many_as_are_wanted(run, monkeypatch):
+    meshes = []
+
+    def figures(system, variables, frozen, config, mesh, split):
+        meshes.append(mesh)
+        return {"x": 1.0}
+
+    monkeypatch.setattr(protocols, "evaluate", figures)
+    call(f"--workdir={run}", "--nowrite")
+    call(f"--workdir={run}", "--nowrite", "--config.devices.data=2")
+    assert [mesh.size for mesh in meshes] == [8, 2]
+
+
 def test_the_step_is_that_of_the_checkpoint_that_could_be_read(run, tmp_path):
     """The newest is damaged: the one before is judged, and named in the row."""
     copy = shutil.copytree(run, tmp_path / "run")
@@ -157,10 +170,12 @@ def test_metrics_check_10_random_features_only_with_leave(folders, tmp_path, cap
     features = ("--features=inception", "--inception=random")
     with pytest.raises(UserError, match="--allow_random_features"):
         call(*folders, *features)
-    few, path = "--config.evaluation.batch_size=3", tmp_path / "r.jsonl"
-    call(*folders, *features, "--allow_random_features", few, f"--output={path}")
+    own = ("--fid_variant=jax_fid", "--fid_size=75")
+    few = ("--config.evaluation.batch_size=3", "--config.devices.data=1")
+    path = tmp_path / "r.jsonl"
+    call(*folders, *features, "--allow_random_features", *few, *own, f"--output={path}")
     row = rows(path)[0]
-    assert row["random_fid/clean"] > 0 and row["features/sha256"] == "random"
+    assert row["random_fid/jax_fid_75"] > 0 and row["features/sha256"] == "random"
     assert not any(key.startswith(("fid", "kid")) for key in row)
 
 

@@ -66,7 +66,7 @@ def load(options: Options, pretrained: Mapping[str, Any]) -> FeatureNetwork | No
         return None
     (source,) = _needed(options).sources(options, pretrained)
     variant = options.fid_variant or fid.DEFAULT_VARIANT
-    return _load(FEATURES[options.features], source, variant)
+    return _load(FEATURES[options.features], source, variant, options.fid_size)
 
 
 def require(options: Options, pretrained: Mapping[str, Any]) -> None:
@@ -115,7 +115,7 @@ def _needed(options: Options) -> Needed:
 
 
 @functools.lru_cache(maxsize=1)  # a run evaluates again and again
-def _load(name: str, source: Any, variant: str) -> FeatureNetwork:
+def _load(name: str, source: Any, variant: str, size: int) -> FeatureNetwork:
     try:
         weights = loading.load_weights(name, source, network=_CLASSIFIER)
         # Published scores leave the bias out.
@@ -124,9 +124,11 @@ def _load(name: str, source: Any, variant: str) -> FeatureNetwork:
         weights = loading.load_weights(name, source, network=_INCEPTION)
         classifier = None
     return FeatureNetwork(
-        fid.Preprocessed(Tap(_INCEPTION, "pool3"), variant),
+        fid.Preprocessed(
+            Tap(_INCEPTION, "pool3"), variant, (size, size) if size else None
+        ),
         weights,
-        variant,
+        f"{variant}_{size}" if size else variant,  # figures of two sizes do not compare
         weights.sha256,
         weights.is_random,
         classifier,

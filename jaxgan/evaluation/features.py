@@ -5,8 +5,9 @@ A feature network is any callable `network(params, images) -> [b, d]` over uint8
 batches of one size, the last of each image size is padded and its padding masked, and
 each batch is split over a mesh if one is given.
 
-A `fid.Preprocessed` network sees images of one size whatever theirs are: its batches
-are filled across sizes, and what is compiled for each size is the resize alone.
+A `fid.Preprocessed` network that resizes sees images of one size whatever theirs are:
+its batches are filled across sizes, and what is compiled for each size is the resize
+alone.
 
 The compiled function is kept per network *object*: pass a module-level function, a
 bound method or a frozen dataclass, not a lambda made anew for every evaluation.
@@ -26,7 +27,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from jaxgan.core.errors import UserError
 from jaxgan.core.types import Params
-from jaxgan.evaluation import frechet
+from jaxgan.evaluation import frechet, parallel
 from jaxgan.evaluation.fid import Preprocessed
 from jaxgan.evaluation.images import to_uint8
 
@@ -141,14 +142,12 @@ def _run(
     split = None
     if mesh is not None:
         mesh = mesh.local_mesh  # each process judges images of its own
-        if jax.process_count() > 1:
-            params = jax.device_get(params)
         split = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-        params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
-        batch_size = -(-batch_size // mesh.size) * mesh.size
+        params = parallel.whole(params, mesh)
+        batch_size = parallel.rounded(batch_size, mesh)
 
     def batches() -> Iterator[tuple[Array, np.ndarray, np.ndarray]]:
-        if not isinstance(network, Preprocessed):
+        if not isinstance(network, Preprocessed) or network.keeps_sizes:
             for batch in rebatch(images, batch_size):
                 pixels = jax.device_put(batch.images, split)
                 found = _apply(network, params, pixels)
@@ -224,7 +223,7 @@ def moments(
     Args: as `collect`.
 
     Returns:
-        Moments over this process's images; `frechet.merge_processes` joins processes.
+        Moments over this process's images.
 
     Raises:
         UserError: if there is no image.

@@ -1,9 +1,10 @@
 """FID: variants of preprocessing, reference statistics on disk, the row to write.
 
-A *variant* names the resize to 299x299 and the scaling in front of the Inception
-network. Figures of different variants are never compared, so the name is part of the
-row (`fid/clean`) and of every file of reference statistics. A local feature network
-(any callable `features(params, images)`) is a variant of its own name, `fid/<name>`.
+A *variant* names the resize (to 299x299, but for `jax_fid`) and the scaling in front of
+the Inception network. Figures of different variants are never compared, so the name is
+part of the row (`fid/clean`) and of every file of reference statistics. A local feature
+network (any callable `features(params, images)`) is a variant of its own name,
+`fid/<name>`.
 """
 
 import zipfile
@@ -22,9 +23,15 @@ from jaxgan.core.errors import UserError, one_of
 from jaxgan.core.types import Params
 from jaxgan.evaluation.frechet import Moments, frechet_distance
 from jaxgan.evaluation.images import AnyImage, levels
-from jaxgan.evaluation.resize import pil_bicubic, tf1_bilinear, torch_bilinear
+from jaxgan.evaluation.resize import (
+    pil_bicubic,
+    pil_bilinear_8bit,
+    tf1_bilinear,
+    torch_bilinear,
+)
 
 INCEPTION_SIZE = (299, 299)
+OWN_SIZE = "jax_fid"  # the variant that sees images as large as they are
 
 
 def _tensorflow(
@@ -45,10 +52,19 @@ def _clean(
     return (jnp.clip(pil_bicubic(images, size), 0.0, 255.0) - 128.0) / 128.0
 
 
+def _jax_fid(
+    images: Float[Array, "b h w c"], size: tuple[int, int] | None
+) -> Float[Array, "b h2 w2 c"]:
+    if size is not None:
+        images = pil_bilinear_8bit(images, size)
+    return images * (2.0 / 255.0) - 1.0
+
+
 VARIANTS: dict[str, Callable[..., Array]] = {
     "tensorflow": _tensorflow,  # TTUR, StyleGAN, torch-fidelity
     "torch": _torch,  # pytorch-fid
     "clean": _clean,  # clean-fid
+    OWN_SIZE: _jax_fid,  # jax-fid, only to repeat figures of its kind
 }
 DEFAULT_VARIANT = "clean"  # of new figures
 
@@ -58,14 +74,15 @@ def preprocess(
     images: AnyImage,
     *,
     variant: str = DEFAULT_VARIANT,
-    size: tuple[int, int] = INCEPTION_SIZE,
+    size: tuple[int, int] | None = None,
 ) -> Float[Array, "b h2 w2 c"]:
     """Resizes and scales images as the variant's reference does.
 
     Args:
         images: uint8, or float in [-1, 1], quantised on entry; any size.
         variant: a key of `VARIANTS`.
-        size: (height, width) that the network takes.
+        size: (height, width) that the network takes; None is 299x299, and in `jax_fid`
+            the images' own.
 
     Returns:
         float32, roughly in [-1, 1].
@@ -73,7 +90,10 @@ def preprocess(
     Raises:
         UserError: for an unknown variant.
     """
-    return VARIANTS[one_of(variant, VARIANTS, "FID variant")](levels(images), size)
+    resized = VARIANTS[one_of(variant, VARIANTS, "FID variant")]
+    if size is None and variant != OWN_SIZE:
+        size = INCEPTION_SIZE
+    return resized(levels(images), size)
 
 
 @dataclass(frozen=True)
@@ -87,7 +107,12 @@ class Preprocessed:
 
     network: Callable[[Params, Any], Any]  # (params, float images at `size`) -> [b, d]
     variant: str = DEFAULT_VARIANT
-    size: tuple[int, int] = INCEPTION_SIZE
+    size: tuple[int, int] | None = None  # see `preprocess`
+
+    @property
+    def keeps_sizes(self) -> bool:
+        """Whether the network sees images of as many sizes as there are."""
+        return self.size is None and self.variant == OWN_SIZE
 
     def prepare(self, images: AnyImage) -> Float[Array, "b h2 w2 c"]:
         """What the network takes: `preprocess` to the variant's input and size."""

@@ -6,17 +6,28 @@ PSNR, SSIM and L1 where the files' names agree, FID and KID with a feature netwo
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import UInt8
 
 from jaxgan.core.errors import UserError
 from jaxgan.data.files import Files, open_files
 from jaxgan.data.pictures import Picture, Unusable, convert, decode
-from jaxgan.evaluation import fid, image_sets, per_image, pixel, psnr, ssim
+from jaxgan.evaluation import (
+    bootstrap,
+    features,
+    fid,
+    image_sets,
+    parallel,
+    per_image,
+    pixel,
+    psnr,
+    ssim,
+)
 from jaxgan.evaluation.feature_network import FeatureNetwork
-from jaxgan.evaluation.image_sets import ImageSets
 from jaxgan.evaluation.options import Options
 
 
@@ -25,22 +36,27 @@ def compare_folders(
     images_b: str | None,
     options: Options | None = None,
     network: FeatureNetwork | None = None,
+    mesh: Mesh | None = None,
 ) -> dict[str, float | int]:
     """The figures of the images in one folder, held against those of another.
 
     Args:
       images_a: the folder (or `archive.zip`) to judge; folders below count too.
       images_b: the truth, or None where `options.reference` has its statistics.
-      options: `num_examples`, `batch_size`, `reference`, `write_reference`.
+      options: `num_examples`, `batch_size`, `bootstrap`, `reference`,
+        `write_reference`.
       network: for FID and KID.
+      mesh: of devices of this process, which share the batches of FID and KID; None is
+        one device.
 
     Returns:
       `psnr`, `ssim`, `l1` (in [-1, 1]) and `num_pairs` if all files of the first have
-      a namesake in the second; FID and KID with a network.
+      a namesake in the second, with `bootstrap` `/low` and `/high` of the first three;
+      FID and KID with a network.
 
     Raises:
-      UserError: if nothing can be compared, a file is broken or too small, or
-        namesakes differ in size.
+      UserError: if nothing can be compared, a file is broken or too small, namesakes
+        differ in size, or `bootstrap` has no pairs.
     """
     options = options or Options()
     first = _open(images_a)
@@ -68,23 +84,43 @@ def compare_folders(
             "there is nothing to compare with: pass --images_b=FOLDER or "
             "--reference=stats.npz"
         )
+    if options.bootstrap and not pairs:
+        raise UserError(
+            "evaluation.bootstrap gives intervals of figures of single images, which "
+            "need an --images_b with files of the same names: leave it out"
+        )
     row: dict[str, float | int] = {}
     if pairs and second:
         row |= _one_by_one(first, second, pairs, options)
     if network is None:
         return row
-    sets = ImageSets(network, options.batch_size, known)
-    if only_writes:
-        sets = image_sets.flushed(_gather(sets, "reference", first, options))
-        row["num_reference"] = len(image_sets.joined(sets, "reference"))
+    mesh = parallel.several(mesh)
+    if only_writes or known:  # FID alone: no features are kept
+        found = features.moments(
+            network.network,
+            network.params,
+            _pictures(first, options),
+            batch_size=options.batch_size,
+            mesh=mesh,
+        )
+        if known:
+            statistics = known["reference"]
+            figures = fid.result(found, statistics)
+            row |= {network.prefix + key: value for key, value in figures.items()}
+        else:
+            statistics = fid.statistics(
+                found, variant=network.variant, network_sha256=network.sha256
+            )
+            row["num_reference"] = found.count
     else:
-        sets = _gather(sets, "", first, options)
-        if second and not known:
-            sets = _gather(sets, "reference", second, options)
+        sets = image_sets.empty(network, options.batch_size, known, mesh)
+        for name, files in (("", first), ("reference", second)):
+            for picture in _pictures(files, options) if files else ():
+                sets = image_sets.update(sets, {name: picture})
         sets = image_sets.flushed(sets)
         row |= image_sets.result(sets, "reference")
-    if options.write_reference:
         statistics = image_sets.statistics(sets, "reference")
+    if options.write_reference:
         fid.save_statistics(options.write_reference, statistics)
     return row
 
@@ -149,15 +185,14 @@ def _one_by_one(
         acc = per_image.update(acc, values)
     row = per_image.result(acc)
     kept = {k: v for k, v in row.items() if not k.endswith("/num_samples")}
+    kept |= bootstrap.intervals(acc, options.bootstrap)
     return {**kept, "num_pairs": len(chosen)}
 
 
-def _gather(sets: ImageSets, name: str, files: Files, options: Options) -> ImageSets:
-    """Adds the pictures of a folder."""
+def _pictures(files: Files, options: Options) -> Iterator[UInt8[np.ndarray, "1 h w 3"]]:
+    """The pictures of a folder, each of its own size."""
     for file in _some(files.names, options):
-        picture = convert(_read(files, file), 3)
-        sets = image_sets.update(sets, {name: picture[None]})
-    return sets
+        yield convert(_read(files, file), 3)[None]
 
 
 def _read(files: Files, name: str) -> Picture:

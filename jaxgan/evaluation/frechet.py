@@ -14,13 +14,11 @@ References:
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from jaxtyping import Array, Float, Shaped
 
 from jaxgan.core.errors import UserError
@@ -117,7 +115,7 @@ def from_features(features: Float[np.ndarray, "n d"]) -> Moments:
 def merge(a: Moments, b: Moments) -> Moments:
     """Moments of the union (Chan's update).
 
-    Rounding depends on the order; merge chunks by index and processes by rank.
+    Rounding depends on the order; merge chunks by index.
     """
     count = a.count + b.count
     if count == 0:
@@ -128,24 +126,6 @@ def merge(a: Moments, b: Moments) -> Moments:
         a.mean + delta * (b.count / count),
         a.m2 + b.m2 + np.outer(delta, delta) * (a.count * b.count / count),
     )
-
-
-def merge_processes(acc: Moments) -> Moments:
-    """Moments over all processes of a multi-host run, merged by rank, on each."""
-    if jax.process_count() == 1:
-        return acc
-
-    def gather(values: np.ndarray) -> np.ndarray:
-        # As bytes: arrays travel through the device, which would make float32 of them.
-        raw = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
-        gathered = np.asarray(multihost_utils.process_allgather(raw))
-        return np.frombuffer(gathered.tobytes(), values.dtype).reshape(
-            -1, *values.shape
-        )
-
-    counts = gather(np.array(acc.count, np.int64))
-    parts = zip(counts, gather(acc.mean), gather(acc.m2), strict=True)
-    return reduce(merge, (Moments(int(n), mean, m2) for n, mean, m2 in parts))
 
 
 def _one_blas_thread() -> AbstractContextManager[Any]:

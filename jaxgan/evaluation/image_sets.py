@@ -15,10 +15,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Float, Shaped, UInt8
 
 from jaxgan.core.errors import UserError
-from jaxgan.evaluation import features, fid, frechet
+from jaxgan.evaluation import features, fid, frechet, parallel
 from jaxgan.evaluation.feature_network import FeatureNetwork
 from jaxgan.evaluation.images import AnyArray, AnyImage, to_uint8
 from jaxgan.evaluation.inception_score import inception_score
@@ -38,6 +39,8 @@ class ImageSets:
       known: statistics of reference sets that need no images.
       rows: `{set: features}` in the order of arrival.
       waiting: `(set, uint8 images)` without features yet, less than a batch together.
+      mesh: of the devices that batches, and KID's subsets, are split over; None is one
+        device.
     """
 
     network: FeatureNetwork | None = None
@@ -47,6 +50,28 @@ class ImageSets:
         default_factory=dict
     )
     waiting: tuple[tuple[str, UInt8[np.ndarray, "_ _ _ 3"]], ...] = ()
+    mesh: Mesh | None = None
+
+
+def empty(
+    network: FeatureNetwork | None,
+    batch_size: int,
+    known: Mapping[str, fid.Statistics],
+    mesh: Mesh | None = None,
+) -> ImageSets:
+    """The accumulator before the first batch, its network's weights on all devices.
+
+    Args:
+      network: what computes features, or None.
+      batch_size: images a compiled call, rounded up to a multiple of the devices.
+      known: statistics of reference sets that need no images.
+      mesh: of devices of this process; None is one device.
+    """
+    if network is not None:
+        params = parallel.whole(network.params, mesh)
+        network = dataclasses.replace(network, params=params)
+    batch_size = parallel.rounded(batch_size, mesh)
+    return ImageSets(network, batch_size, known, mesh=mesh)
 
 
 def update(
@@ -104,6 +129,7 @@ def _computed(acc: ImageSets, count: int) -> ImageSets:
         acc.network.params,
         [part for _, part in chosen],
         batch_size=acc.batch_size,
+        mesh=acc.mesh,
     )
     new: dict[str, list[np.ndarray]] = {}
     start = 0
@@ -162,7 +188,7 @@ def result(
             figures[f"fid/{kind}{name}{'/' if rest else ''}{rest}"] = value
         if reference in acc.known:
             continue
-        for key, value in kid(found, joined(acc, reference)).items():
+        for key, value in kid(found, joined(acc, reference), mesh=acc.mesh).items():
             figures[f"kid/{network.variant}{name}{key.removeprefix('kid')}"] = value
     return {network.prefix + key: value for key, value in figures.items()}
 

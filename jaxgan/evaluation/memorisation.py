@@ -95,6 +95,48 @@ def flatten(
     return vectors.reshape(len(images), -1)
 
 
+def distances(
+    validation: Shaped[AnyArray, "m h w c"],
+    samples: Iterable[Any],
+    *,
+    counts: tuple[int, ...] = COUNTS,
+    value_range: str = "signed",
+    block_size: int = 1000,
+) -> dict[int, Float[np.ndarray, " m"]]:
+    """L2 distance of each validation image to the nearest of the first n samples.
+
+    Args:
+        validation: uint8 or float in [-1, 1].
+        samples: batches of generated images, until the largest count or their end.
+        counts: the values of n; those that the samples do not reach are left out.
+        value_range: the range that the distance is stated in.
+        block_size: samples on the device at a time.
+
+    Raises:
+        UserError: if no count is reached.
+    """
+    queries = flatten(validation, value_range)
+    acc = empty(len(queries))
+    found: dict[int, np.ndarray] = {}
+    remaining = sorted(counts)
+    for batch in samples:
+        vectors = flatten(batch, value_range)
+        while remaining and len(vectors):
+            part = vectors[: remaining[0] - acc.seen]
+            vectors = vectors[len(part) :]
+            acc = update(acc, queries, part, block_size=block_size)
+            if acc.seen == remaining[0]:
+                found[remaining.pop(0)] = acc.distance
+        if not remaining:
+            break
+    if not found:
+        raise UserError(
+            f"memorisation needs {min(counts)} samples, got {acc.seen}: generate more "
+            "or pass smaller counts"
+        )
+    return found
+
+
 def memorisation(
     validation: Shaped[AnyArray, "m h w c"],
     samples: Iterable[Any],
@@ -105,12 +147,7 @@ def memorisation(
 ) -> dict[str, float]:
     """Mean L2 distance of validation images to the nearest of the first n samples.
 
-    Args:
-        validation: uint8 or float in [-1, 1].
-        samples: batches of generated images, until the largest count or their end.
-        counts: the values of n; those that the samples do not reach are left out.
-        value_range: the range that the distance is stated in.
-        block_size: samples on the device at a time.
+    Args: as `distances`.
 
     Returns:
         `{memorisation/nearest_<n>: mean distance, memorisation/num_validation: m}`.
@@ -118,25 +155,12 @@ def memorisation(
     Raises:
         UserError: if no count is reached.
     """
-    queries = flatten(validation, value_range)
-    acc = empty(len(queries))
-    row: dict[str, float] = {}
-    remaining = sorted(counts)
-    for batch in samples:
-        vectors = flatten(batch, value_range)
-        while remaining and len(vectors):
-            part = vectors[: remaining[0] - acc.seen]
-            vectors = vectors[len(part) :]
-            acc = update(acc, queries, part, block_size=block_size)
-            if acc.seen == remaining[0]:
-                count = remaining.pop(0)
-                row[f"memorisation/nearest_{count}"] = float(acc.distance.mean())
-        if not remaining:
-            break
-    if not row:
-        raise UserError(
-            f"memorisation needs {min(counts)} samples, got {acc.seen}: generate more "
-            "or pass smaller counts"
-        )
-    row["memorisation/num_validation"] = len(queries)
-    return row
+    found = distances(
+        validation,
+        samples,
+        counts=counts,
+        value_range=value_range,
+        block_size=block_size,
+    )
+    row = {f"memorisation/nearest_{n}": float(x.mean()) for n, x in found.items()}
+    return row | {"memorisation/num_validation": len(validation)}

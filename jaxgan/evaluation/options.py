@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxgan.core.errors import UserError, did_you_mean, one_of
-from jaxgan.evaluation.fid import VARIANTS
+from jaxgan.evaluation.fid import OWN_SIZE, VARIANTS
 
 FEATURES = {"inception": "inception_fid"}  # a choice: the pretrained network's name
 LPIPS_TRUNKS = ("alex", "vgg", "squeeze")
@@ -30,15 +30,17 @@ class Options:
         draw images; its weights are `pretrained.inception_fid`.
       fid_variant: the preprocessing in front of the feature network, a key of
         `jaxgan.evaluation.fid.VARIANTS`; None is `clean`, and refuses a `reference`
-        that states no variant.
+        that states no variant. `jax_fid` is for repeating figures made by jax-fid.
+      fid_size: of `jax_fid`: so many pixels a side that images are resized to, 75 or
+        more; 0 leaves them as large as they are. It ends the figures' names.
       reference: FID against the statistics in this .npz instead of the data's images.
       write_reference: keep the statistics of the reference images in this .npz.
       allow_random_features: accept `pretrained.inception_fid=random`; its figures are
         called `random_...`. So with the weights of LPIPS.
       lpips: of super-resolution: `alex`, `vgg` or `squeeze` adds LPIPS; its weights are
         `pretrained.alexnet`, `vgg16` or `squeezenet`, and `pretrained.lpips_<name>`.
-      bootstrap: of super-resolution: 95 % intervals of means over images, from so many
-        resamples of the images (1000 in published tables); 0 leaves them out.
+      bootstrap: 95 % intervals of means over images or shapes, from so many resamples
+        of these (1000 in published tables); 0 leaves them out.
       num_samples: images or shapes that a generator draws; 0 is as many as there are
         examples to judge on.
       num_training: training examples at most, for references and neighbours.
@@ -68,6 +70,7 @@ class Options:
     source: str | None = None
     features: str = "none"
     fid_variant: str | None = None
+    fid_size: int = 0
     reference: str | None = None
     write_reference: str | None = None
     allow_random_features: bool = False
@@ -108,7 +111,8 @@ class Options:
         if self.batch_size < 1:
             raise UserError(f"evaluation.batch_size is {self.batch_size}: at least 1")
         least = dict.fromkeys(
-            ("num_examples", "num_samples", "num_probe", "probe_per_class"), 0
+            ("num_examples", "num_samples", "num_probe", "probe_per_class", "fid_size"),
+            0,
         )
         least |= {"num_training": 2, "probe_draws": 1, "bootstrap": 0}
         for name, low in least.items():
@@ -116,6 +120,11 @@ class Options:
                 raise UserError(
                     f"evaluation.{name} is {getattr(self, name)}: at least {low}"
                 )
+        if self.fid_size and self.fid_variant != OWN_SIZE:
+            raise UserError(
+                f"evaluation.fid_size = {self.fid_size} is for evaluation.fid_variant="
+                f"{OWN_SIZE}: the other variants resize to 299x299"
+            )
         if self.features == "none" and (self.reference or self.write_reference):
             raise UserError(
                 "reference statistics are those of a feature network: set "

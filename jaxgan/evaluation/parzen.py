@@ -114,12 +114,35 @@ def parzen(
         `{parzen: mean in nats, parzen/standard_error: std / sqrt(m), parzen/sigma,
         parzen/num_samples, parzen/num_test, parzen/num_validation}`.
     """
+    return scored(
+        samples,
+        validation,
+        test,
+        sigmas=sigmas,
+        num_validation=num_validation,
+        block_size=block_size,
+    )[0]
+
+
+def scored(
+    samples: Float[AnyArray, "n d"],
+    validation: Float[AnyArray, "v d"],
+    test: Float[AnyArray, "m d"],
+    *,
+    sigmas: tuple[float, ...] = SIGMAS,
+    num_validation: int = NUM_VALIDATION,
+    block_size: int = 1000,
+) -> tuple[dict[str, float], Float[np.ndarray, " m"]]:
+    """What `parzen` returns, and the log-likelihood of each image of the test set.
+
+    Args: as `parzen`.
+    """
     chosen = np.asarray(validation)[:num_validation]
     likelihoods = partial(log_likelihoods, samples, block_size=block_size)
     means = likelihoods(chosen, sigmas).mean(axis=1)
     sigma = sigmas[int(np.argmax(means))]
     values = likelihoods(test, (sigma,))[0]
-    return {
+    row = {
         "parzen": float(values.mean()),
         "parzen/standard_error": float(values.std() / np.sqrt(len(values))),
         "parzen/sigma": sigma,
@@ -127,3 +150,4 @@ def parzen(
         "parzen/num_test": len(values),
         "parzen/num_validation": len(chosen),
     }
+    return row, values

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Int, UInt8
 
+from jaxgan.evaluation import parallel
 from jaxgan.evaluation.options import SEGMENTERS, Options
 from jaxgan.evaluation.weights import Needed
 from jaxgan.pretrained import FCN8s, LoadedWeights, extract, loading
@@ -27,11 +29,18 @@ class PretrainedSegmenter:
       name: as `evaluation.segmenter` names it.
       weights: its weights.
       size: height and width of the pictures that it was trained on.
+      mesh: of the devices that read a picture each; None is one device.
     """
 
     name: str
     weights: LoadedWeights
     size: tuple[int, int]
+    mesh: Mesh | None = None
+
+    def over(self, mesh: Mesh | None) -> PretrainedSegmenter:
+        """The same on the devices of a mesh."""
+        weights = parallel.whole(self.weights, mesh)
+        return dataclasses.replace(self, weights=weights, mesh=mesh)
 
     @property
     def prefix(self) -> str:
@@ -41,10 +50,15 @@ class PretrainedSegmenter:
     def __call__(
         self, images: UInt8[np.ndarray, "b h w 3"]
     ) -> Int[np.ndarray, "b h w"]:
-        """The class with the greatest score, one picture after the other: at 1024x2048
-        a single one fills gigabytes."""
-        found = [_classes(self.weights, image[None]) for image in images]
-        return np.concatenate([np.asarray(x) for x in found])
+        """The class with the greatest score, one picture a device after the other: at
+        1024x2048 a single one fills gigabytes."""
+        read, size = _reader(self.mesh), parallel.rounded(1, self.mesh)
+        found = []
+        for start in range(0, len(images), size):
+            rows = np.minimum(np.arange(start, start + size), len(images) - 1)
+            part = read(self.weights, images[rows])
+            found.append(np.asarray(part)[: len(images) - start])
+        return np.concatenate(found)
 
 
 def load(options: Options, pretrained: Mapping[str, Any]) -> PretrainedSegmenter | None:
@@ -87,7 +101,11 @@ def _load(name: str, source: Any) -> PretrainedSegmenter:
     return PretrainedSegmenter(name, weights, SEGMENTERS[name])
 
 
-@jax.jit
+@functools.cache
+def _reader(mesh: Mesh | None) -> Callable[[LoadedWeights, Any], Array]:
+    return parallel.by_rows(lambda weights, images: _classes(weights, images), mesh)
+
+
 def _classes(
     weights: LoadedWeights, images: UInt8[Array | np.ndarray, "b h w 3"]
 ) -> Int[Array, "b h w"]:

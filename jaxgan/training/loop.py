@@ -45,7 +45,8 @@ from jaxgan.training.progress import Progress, Stopwatch
 from jaxgan.training.signals import Stopped, StopRequests
 from jaxgan.training.writer import Writer, as_number
 
-Evaluate = Callable[..., Mapping[str, float]]  # (system, variables, frozen, config)
+# (system, variables, frozen, config, mesh)
+Evaluate = Callable[..., Mapping[str, float]]
 
 # Updates dispatched and not done; their raw batches lie on the devices. XLA's client
 # for CPUs lets in 32 programs a device: threads that wait to let in one more are
@@ -91,8 +92,9 @@ def train(
       workdir: the run's directory.
       make_task: `make_task(data, split=, seed=)` of `jaxgan.data`.
       frozen: pretrained networks of the system.
-      evaluate_fn: `evaluate_fn(system, variables, frozen, config)` gives figures, every
-        `training.evaluate_every` steps and at the end.
+      evaluate_fn: `evaluate_fn(system, variables, frozen, config, mesh)` gives figures,
+        every `training.evaluate_every` steps and at the end. Each process computes all
+        of them by itself, on its own devices: those of the mesh.
       judges: what its rows name beside the figures, such as the hashes of the weights
         that they depend on.
       init_from: another run whose networks a new run starts from.
@@ -434,7 +436,12 @@ class _Trainer:
 
     def _figures(self, state: TrainState) -> dict[str, float]:
         assert self.evaluate_fn is not None
-        found = self.evaluate_fn(self.system, *self.programs.local(state), self.config)
+        found = self.evaluate_fn(
+            self.system,
+            *self.programs.local(state),
+            self.config,
+            sharding.own_part(self.mesh),
+        )
         figures = {name: float(value) for name, value in found.items()}
         best = self.settings["best_metric"]
         if best and best not in figures:

@@ -62,6 +62,35 @@ def make_mesh(devices: Mapping[str, int], there: Sequence[Any] | None = None) ->
     return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * 2)
 
 
+def mesh_to_judge(
+    devices: Mapping[str, int], there: Sequence[Any] | None = None
+) -> Mesh:
+    """The mesh on which one process judges a run.
+
+    Of as many devices as the config asks for, or all that there are: where a run was
+    trained says nothing of where it is judged.
+
+    Args:
+      devices: `{"data": n or -1, "model": m}`; -1 is all.
+      there: the devices to choose from; None: this process's.
+    """
+    there = jax.local_devices() if there is None else there
+    data, model = devices["data"], devices["model"]
+    count = len(there) if data == -1 else min(data * model, len(there))
+    return _along_data(there[:count])
+
+
+def own_part(mesh: Mesh) -> Mesh:
+    """This process's devices of a mesh, to judge on by itself."""
+    own = jax.process_index()
+    return _along_data([d for d in mesh.devices.flat if d.process_index == own])
+
+
+def _along_data(devices: Sequence[Any]) -> Mesh:
+    grid = np.array(devices).reshape(-1, 1)
+    return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * 2)
+
+
 def check_batch_size(batch_size: int, mesh: Mesh, microbatches: int = 1) -> None:
     """Refuses a global batch whose parts the devices cannot share evenly."""
     step = mesh.size * microbatches

@@ -5,6 +5,7 @@ import pytest
 from jaxgan.core.errors import UserError
 from jaxgan.evaluation import features, fid, frechet
 from tests.evaluation import vectors
+from tests.evaluation.test_resize import pillow_bilinear
 
 
 def grid(params, images):
@@ -27,6 +28,7 @@ def test_scalings_of_the_variants():
         ("tensorflow", (64 - 128) / 128),
         ("clean", (64 - 128) / 128),
         ("torch", 2 * 64 / 255 - 1),
+        ("jax_fid", 2 * 64 / 255 - 1),
     ):
         images = fid.preprocess(flat, variant=variant, size=(5, 6))
         assert images.shape == (1, 5, 6, 3) and images.dtype == jnp.float32
@@ -40,6 +42,28 @@ def test_clean_clips_the_overshoot_and_does_not_round():
     assert images.min() == -1.0 and images.max() == np.float32(127 / 128)
     levels = images * 128 + 128
     assert not np.allclose(levels, np.round(levels), atol=1e-3)
+
+
+def test_jax_fid_resizes_8_bit_images_or_none():
+    images = vectors.noise(0, 2, 20, 14, 3)
+    small = [pillow_bilinear(image, (9, 9)) for image in images]
+    found = fid.preprocess(images, variant="jax_fid", size=(9, 9))
+    np.testing.assert_allclose(found, np.float32(small) * 2 / 255 - 1, atol=1e-6)
+    kept = fid.preprocess(images, variant="jax_fid")
+    np.testing.assert_allclose(kept, np.float32(images) * 2 / 255 - 1, atol=1e-6)
+    assert fid.preprocess(images, variant="torch").shape == (2, 299, 299, 3)
+
+
+def test_jax_fid_sees_every_size_as_it_is():
+    sizes = ((8, 12), (16, 8), (8, 12))
+    batches = [vectors.noise(i, 3, *size, 3) for i, size in enumerate(sizes)]
+    network = fid.Preprocessed(grid, "jax_fid")
+    found = features.collect(network, 1.0, batches, batch_size=4)
+    expected = [grid(1.0, batch * np.float32(2 / 255) - 1) for batch in batches]
+    np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-5)
+    resizes = fid.Preprocessed(grid, "jax_fid", (8, 8))
+    alike = features.collect(resizes, 1.0, batches, batch_size=4)
+    assert alike.shape == found.shape and not np.allclose(alike, found, atol=1e-2)
 
 
 def test_float_images_enter_as_their_8_bit_levels():

@@ -1,6 +1,3 @@
-import os
-import socket
-import subprocess
 import sys
 
 import numpy as np
@@ -159,47 +156,3 @@ def test_broken_features_are_named():
     bad = Moments(5, good.mean, np.full((3, 3), np.nan))
     with pytest.raises(UserError, match="NaN or infinity"):
         frechet.distance(good, bad)
-
-
-CHILD = """
-import sys
-import numpy as np
-import jax
-jax.config.update("jax_platforms", "cpu")
-jax.config.update("jax_cpu_collectives_implementation", "gloo")
-rank = int(sys.argv[2])
-jax.distributed.initialize(sys.argv[1], 2, rank, initialization_timeout=60)
-from jaxgan.evaluation import frechet
-features = np.sin(np.arange(60.0).reshape(20, 3) ** 1.5)
-whole = frechet.from_features(features)
-part = features[:13] if rank == 0 else features[13:]
-merged = frechet.merge_processes(frechet.from_features(part))
-assert merged.count == 20
-# float64 all the way: a float32 transport would be off by 1e-8.
-np.testing.assert_allclose(merged.mean, whole.mean, rtol=1e-13, atol=1e-15)
-np.testing.assert_allclose(merged.m2, whole.m2, rtol=1e-13, atol=1e-14)
-print("merged")
-jax.distributed.shutdown()
-"""
-
-
-def test_two_processes_merge_in_float64():
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", CHILD, address, str(rank)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "XLA_FLAGS": ""},
-        )
-        for rank in range(2)
-    ]
-    try:
-        outputs = [child.communicate(timeout=120)[0] for child in children]
-    finally:
-        for child in children:
-            child.kill()
-    assert all("merged" in output for output in outputs), outputs

@@ -808,6 +808,7 @@ def test_an_empty_split_is_refused():
         ({"feature": "inception"}, {}, "'evaluation.feature' .*'features'"),
         ({"features": "vgg"}, {}, "evaluation.features 'vgg'"),
         ({"fid_variant": "cleen"}, {}, "evaluation.fid_variant 'cleen' .*'clean'"),
+        ({"fid_size": 64}, {}, "fid_size = 64 is for evaluation.fid_variant=jax_fid"),
         ({"num_samples": -1}, {}, "evaluation.num_samples is -1"),
         ({"batch_size": 0}, {}, "evaluation.batch_size is 0"),
         ({"reference": "x.npz"}, {}, "set evaluation.features=inception"),

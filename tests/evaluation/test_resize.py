@@ -5,6 +5,7 @@ from PIL import Image
 from jaxgan.evaluation.resize import (
     pil_bicubic,
     pil_bilinear,
+    pil_bilinear_8bit,
     tf1_bilinear,
     torch_bilinear,
 )
@@ -47,6 +48,22 @@ def test_antialiased_resizes_agree_with_pillow(resize, resample, size):
         channel = Image.fromarray(images[i[0], :, :, i[1]])
         expected[i[0], :, :, i[1]] = channel.resize(size[::-1], resample)
     np.testing.assert_allclose(resize(images, size), expected, atol=2e-3)
+
+
+def pillow_bilinear(image, size):
+    """The width first, in any version."""
+    wide, how = Image.fromarray(image), Image.Resampling.BILINEAR
+    return np.asarray(wide.resize((size[1], wide.height), how).resize(size[::-1], how))
+
+
+@pytest.mark.parametrize(
+    "size", [(70, 61), (13, 9), (32, 9), (5, 25), (20, 30), (1, 1)]
+)
+def test_the_8_bit_resize_is_pillows(size):
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 25, 3), np.uint8)
+    images[0, ::2] = 255 * (images[0, ::2] > 127)
+    expected = [pillow_bilinear(x, size) for x in images]
+    np.testing.assert_array_equal(pil_bilinear_8bit(images, size), expected)
 
 
 @pytest.mark.parametrize("size", [(70, 61), (13, 9), (32, 25)])

@@ -118,6 +118,16 @@ def test_a_file_without_the_classifier_serves_fid_alone(tmp_path):
     assert len(found.sha256) == 64 and not found.is_random
 
 
+def test_the_size_of_jax_fid_ends_the_names_of_its_figures(tmp_path):
+    given = {"inception_fid": str(probe_file("inception_fid", tmp_path, InceptionV3()))}
+    for size, name, seen in ((0, "jax_fid", (80, 90)), (96, "jax_fid_96", (96, 96))):
+        options = Options(features="inception", fid_variant="jax_fid", fid_size=size)
+        found = feature_network.load(options, given)
+        assert found is not None and found.variant == name
+        pictures = np.zeros((1, 80, 90, 3), np.uint8)
+        assert found.network.prepare(pictures).shape == (1, *seen, 3)
+
+
 def test_taps_have_the_published_sizes(weights, images):
     taps = {
         "pool1": (73, 73, 64),

@@ -198,13 +198,15 @@ def test_the_best_checkpoint_by_a_metric_is_kept(tmp_path):
     # tells the names
     seen = []
 
-    def evaluate(system, variables, frozen, config):
+    def evaluate(system, variables, frozen, config, mesh):
         seen.append(variables)
+        assert list(mesh.devices.flat) == jax.devices()[:2]  # those of the run
         return {"psnr": next(figures)}
 
     result = toy.train(
         tmp_path,
         evaluate,
+        devices__data=2,
         training__evaluate_every=2,
         training__best_metric="psnr",
         training__keep_last=1,

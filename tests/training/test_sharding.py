@@ -81,6 +81,13 @@ def test_split_arrays_come_back_whole_on_one_device():
     assert (local["w"] == tree["w"]).all()
 
 
+def test_a_run_is_judged_on_as_many_devices_as_there_are_and_it_asks_for():
+    for data, model, count in ((-1, 1, 8), (-1, 3, 8), (2, 2, 4), (16, 2, 8)):
+        found = sharding.mesh_to_judge({"data": data, "model": model})
+        assert dict(found.shape) == {"data": count, "model": 1}
+    assert sharding.own_part(mesh(2, 2)).devices.shape == (4, 1)
+
+
 @pytest.mark.parametrize("groups", [1, 2, 8, 16])
 def test_on_a_mesh_a_pool_exchanges_the_same_and_at_most_gathers_the_batch(groups, key):
     devices, images = mesh(4, 2), jax.random.normal(key, (16, 2, 2, 1))

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
 from jaxgan.core import System, UserError, check_modes
 from jaxgan.data import Task, make_task
 from jaxgan.data.opening import NothingHeldOut, open_high, open_images
 from jaxgan.data.options import Options as DataOptions
-from jaxgan.evaluation import feature_network, perceptual
+from jaxgan.evaluation import feature_network, parallel, perceptual
 from jaxgan.evaluation import segmenter as segmenters
 from jaxgan.evaluation.options import Options
 from jaxgan.evaluation.protocols import (
@@ -42,6 +43,7 @@ def evaluate(
     variables: Mapping[str, Any],
     frozen: Mapping[str, Any],
     config: Mapping[str, Any],
+    mesh: Mesh | None = None,
     *,
     split: str = "test",
     segmenter: Segmenter | None = None,
@@ -54,6 +56,8 @@ def evaluate(
       frozen: its pretrained networks.
       config: the run's resolved config; its section `evaluation` holds
         `jaxgan.evaluation.options.Options`.
+      mesh: of devices of this process, which share every batch; None is one device.
+        Figures stay, to rounding.
       split: `test`, `validation` or `train`.
       segmenter: for translations into photographs: `segmenter(uint8 [b, h, w, 3])`
         returns class numbers `[b, h, w]`. The FCN score is that of this network; None
@@ -72,6 +76,10 @@ def evaluate(
         _check_sizes(system, task)
         return task
 
+    mesh = parallel.several(mesh)
+    if segmenter is None:
+        known = segmenters.load(options, config.get("pretrained", {}))
+        segmenter = known and known.over(mesh)
     setting = Setting(
         system,
         variables,
@@ -81,8 +89,9 @@ def evaluate(
         split,
         options,
         feature_network.load(options, config.get("pretrained", {})),
-        segmenter or segmenters.load(options, config.get("pretrained", {})),
+        segmenter,
         perceptual.load(options, config.get("pretrained", {})),
+        mesh,
     )
     return PROTOCOLS[config["name"]](setting)
 

@@ -14,7 +14,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from jaxgan.core.errors import UserError
 from jaxgan.evaluation import (
+    bootstrap,
     diversity,
     histogram,
     image_sets,
@@ -32,6 +33,7 @@ from jaxgan.evaluation import (
 )
 from jaxgan.evaluation.image_sets import ImageSets
 from jaxgan.evaluation.images import to_uint8
+from jaxgan.evaluation.per_image import PerImage
 from jaxgan.evaluation.protocols import probe
 from jaxgan.evaluation.protocols.setting import (
     Setting,
@@ -71,8 +73,9 @@ def gan(setting: Setting) -> dict[str, float]:
 
     Returns:
       `parzen` (nats) with standard error, width and counts, `nearest_training`,
-      `memorisation/...`, all with baselines; FID, KID and Inception scores with a
-      feature network.
+      `memorisation/...`, all with baselines, and with `evaluation.bootstrap` `/low` and
+      `/high` of these means over images; FID, KID and Inception scores with a feature
+      network.
     """
     system: Any = setting.system
     shown = _as_samples if system.pixels == "contrast" else np.asarray
@@ -80,6 +83,7 @@ def gan(setting: Setting) -> dict[str, float]:
     sets = _sets(setting, shown)
     validation = shown(images_of(setting, "validation", "image", parzen.NUM_VALIDATION))
     row: dict[str, float] = {}
+    values: dict[str, np.ndarray] = {}
     candidates = {
         "": sets.samples,
         "/training_images": sets.training[: len(sets.samples)],
@@ -87,13 +91,21 @@ def gan(setting: Setting) -> dict[str, float]:
     }
     for name, images in candidates.items():
         images = images[: parzen.NUM_SAMPLES]
-        found = parzen.parzen(_unit(images), _unit(validation), _unit(sets.held_out))
+        found, values[f"parzen{name}"] = parzen.scored(
+            _unit(images), _unit(validation), _unit(sets.held_out)
+        )
         if name:
             kept = ("parzen", "parzen/sigma", "parzen/num_samples")
             found = {key: found[key] for key in kept}
         for key, value in found.items():
             row[key.replace("parzen", f"parzen{name}", 1)] = value
-    return {**row, **_neighbours(sets), **_distances(setting, features, sets)}
+    near = _neighbours(sets)
+    return {
+        **row,
+        **_means(near, sets),
+        **_intervals(setting, values | near),
+        **_distances(setting, features, sets),
+    }
 
 
 def dcgan(setting: Setting) -> dict[str, float]:
@@ -101,7 +113,8 @@ def dcgan(setting: Setting) -> dict[str, float]:
 
     Returns:
       `colour_l1` (0 to 2, against training images), `diversity` (mean L1 between two
-      samples, in [-1, 1]), `nearest_training`, `memorisation/...`, all with baselines;
+      samples, in [-1, 1]), `nearest_training`, `memorisation/...`, all with baselines,
+      and with `evaluation.bootstrap` `/low` and `/high` of the last two;
       `probe/accuracy` where the data has labels, or of a conditional generator
       `nearest_neighbour/accuracy_...`; FID, KID and Inception scores with a feature
       network.
@@ -123,7 +136,9 @@ def dcgan(setting: Setting) -> dict[str, float]:
     for name, images in beside.items():
         few = memorisation.flatten(images[:_DIVERSITY])[None]
         row[f"diversity{name}"] = float(diversity.mean_pairwise_l1(few)[0])
-    row |= _neighbours(sets) | _distances(setting, features, sets)
+    near = _neighbours(sets)
+    row |= _means(near, sets) | _intervals(setting, near)
+    row |= _distances(setting, features, sets)
     row |= {"num_samples": len(sets.samples), "num_training": len(sets.training)}
     if examples is not None:
         row |= probe.probe(setting, "features", examples, estimate_statistics=True)
@@ -229,13 +244,13 @@ def _histogram(setting: Setting, images: Shaped[np.ndarray, "n h w c"]) -> np.nd
     return acc
 
 
-def _neighbours(sets: Sets) -> dict[str, float]:
-    """How near samples lie to training images, and held-out images to samples.
+def _neighbours(sets: Sets) -> dict[str, Float[np.ndarray, " _"]]:
+    """How near each sample lies to training images, and each held-out image to samples.
 
     Samples that copy training images are much nearer to them than held-out images
     are; a generator that covers the data comes near to held-out images.
     """
-    row = {
+    values = {
         f"nearest_training{name}": _nearest(images[:_NEAREST], sets.training)
         for name, images in (
             ("", sets.samples),
@@ -243,7 +258,6 @@ def _neighbours(sets: Sets) -> dict[str, float]:
             ("/gaussian_pixels", sets.gaussian_pixels),
         )
     }
-    queries = sets.held_out[:_NEAREST]
     drawn = len(sets.samples)
     counts = tuple(n for n in memorisation.COUNTS if n <= drawn) or (drawn,)
     candidates = {
@@ -255,20 +269,31 @@ def _neighbours(sets: Sets) -> dict[str, float]:
         reached = tuple(n for n in counts if n <= len(images))
         if not reached:
             continue
-        found = memorisation.memorisation(queries, [images], counts=reached)
-        held_out = found.pop("memorisation/num_validation")
-        row |= {f"{key}{name}": value for key, value in found.items()}
-        row["memorisation/num_validation"] = held_out
-    return row
+        queries = sets.held_out[:_NEAREST]
+        found = memorisation.distances(queries, [images], counts=reached)
+        for count, distances in found.items():
+            values[f"memorisation/nearest_{count}{name}"] = distances
+    return values
 
 
-def _nearest(queries: np.ndarray, images: np.ndarray) -> float:
-    """Mean L2 in [-1, 1] to the nearest image."""
+def _means(near: Mapping[str, Float[np.ndarray, " _"]], sets: Sets) -> dict[str, float]:
+    row = {name: float(values.mean()) for name, values in near.items()}
+    return row | {"memorisation/num_validation": len(sets.held_out[:_NEAREST])}
+
+
+def _intervals(
+    setting: Setting, values: Mapping[str, Float[np.ndarray, " _"]]
+) -> dict[str, float]:
+    return bootstrap.intervals(PerImage(values), setting.options.bootstrap)
+
+
+def _nearest(queries: np.ndarray, images: np.ndarray) -> Float[np.ndarray, " n"]:
+    """L2 in [-1, 1] of each to the nearest image."""
     flat = memorisation.flatten(queries)
     acc = memorisation.update(
         memorisation.empty(len(queries)), flat, memorisation.flatten(images)
     )
-    return float(acc.distance.mean())
+    return acc.distance
 
 
 def _distances(setting: Setting, acc: ImageSets, sets: Sets) -> dict[str, float]:

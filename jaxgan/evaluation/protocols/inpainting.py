@@ -10,6 +10,7 @@ References:
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +22,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxgan.core import draw_latent
 from jaxgan.core.types import HoleMask, Image
-from jaxgan.evaluation import image_sets, per_image, psnr
+from jaxgan.evaluation import bootstrap, image_sets, parallel, per_image, psnr
 from jaxgan.evaluation.protocols.setting import Setting, mean_image
 from jaxgan.evaluation.protocols.translation import figures
 from jaxgan.ops import masks
@@ -38,9 +39,11 @@ def inpainting(setting: Setting) -> dict[str, float]:
     same generator.
 
     Returns:
-      `psnr_full/<mask>` and `psnr_hole/<mask>` (dB), each with baselines; with a
-      feature network FID and KID of the completed images; `seconds_per_image`, by the
-      clock and without compilation, and `num_iters` and `restarts`, which it is for.
+      `psnr_full/<mask>` and `psnr_hole/<mask>` (dB), each with baselines; with
+      `evaluation.bootstrap` `/low` and `/high` of all of them; with a feature network
+      FID and KID of the completed images; `seconds_per_image`, by the
+      clock, on all devices together and without compilation, and `num_iters` and
+      `restarts`, which it is for.
     """
     task, system = setting.data(setting.split), _system(setting)
     complete = setting.run("inpaint", ("image",))
@@ -62,7 +65,7 @@ def inpainting(setting: Setting) -> dict[str, float]:
         judged += names
         for batch, weight, index in setting.batches(task):
             image = batch["image"]
-            hole = holes(index, image)
+            hole = parallel.over_batch(holes(index, image), setting.mesh)
             # The truth stays here: nothing that completes may see what a hole held.
             given = masks.composite(image, jnp.zeros_like(image), hole)
             inputs = {"image": given, "hole_mask": hole}
@@ -85,6 +88,7 @@ def inpainting(setting: Setting) -> dict[str, float]:
     timed = seconds[1:] or [clocked()[1]]  # the first call compiled
     return {
         **figures(acc),
+        **bootstrap.intervals(acc, setting.options.bootstrap),
         **setting.distances(sets, {"reference": judged}),
         "seconds_per_image": float(np.median(timed)),
         "num_iters": int(system.num_iters),
@@ -127,10 +131,10 @@ def _sampler(setting: Setting) -> Callable[[Any], Image]:
         own = jax.random.fold_in(key, index)
         return draw_latent(system.prior, own, (system.z_dim,))
 
-    @jax.jit
     def sample(
         variables: Mapping[str, Any], index: Int[Array, " b"]
     ) -> Float[Array, "b h w c"]:
         return system.generate(variables, jax.vmap(latent)(index))
 
-    return lambda index: sample(setting.variables, index)
+    variables = parallel.whole(setting.variables, setting.mesh)
+    return functools.partial(parallel.by_rows(sample, setting.mesh), variables)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
@@ -156,6 +155,6 @@ def _features(setting: Setting, mode: str, inputs: np.ndarray) -> np.ndarray:
     parts = []
     for start in range(0, len(inputs), size):
         index = np.minimum(np.arange(start, start + size), len(inputs) - 1)
-        found = run({field: jnp.asarray(inputs[index])}, index)[output]
+        found = run({field: inputs[index]}, index)[output]
         parts.append(np.asarray(found)[: len(inputs) - start])
     return np.concatenate(parts)

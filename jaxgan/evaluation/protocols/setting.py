@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Shaped
 
 from jaxgan.core import Choice, Float, Int, Labels, Latent, Mode, System, draw_latent
@@ -18,7 +19,7 @@ from jaxgan.core.errors import UserError
 from jaxgan.core.types import Key
 from jaxgan.data import Task
 from jaxgan.data.permutation import spread
-from jaxgan.evaluation import fid, image_sets
+from jaxgan.evaluation import fid, image_sets, parallel
 from jaxgan.evaluation.feature_network import FeatureNetwork
 from jaxgan.evaluation.image_sets import ImageSets
 from jaxgan.evaluation.options import Options
@@ -58,6 +59,7 @@ class Setting:
       feature_network: what FID and KID compare, or None.
       segmenter: what reads generated photographs for the FCN score, or None.
       perceptual: LPIPS, or None.
+      mesh: of the devices that batches are split over; None is one device.
     """
 
     system: System
@@ -70,11 +72,13 @@ class Setting:
     feature_network: FeatureNetwork | None = None
     segmenter: Segmenter | None = None
     perceptual: Perceptual | None = None
+    mesh: Mesh | None = None
 
     @property
     def batch_size(self) -> int:
-        """Images that are processed together; never changes a figure."""
-        return self.options.batch_size
+        """Images that are processed together, which the devices share evenly; never
+        changes a figure."""
+        return parallel.rounded(self.options.batch_size, self.mesh)
 
     @functools.cached_property
     def key(self) -> Key:
@@ -115,20 +119,23 @@ class Setting:
 
     @functools.cached_property
     def _preprocess(self) -> Callable[[Task], Callable[..., dict[str, jax.Array]]]:
-        key = self.key
+        key = parallel.whole(self.key, self.mesh)
 
         @functools.cache
         def of(task: Task) -> Callable[..., dict[str, jax.Array]]:
-            @jax.jit
-            @jax.vmap
             def prepare(
-                raw: Mapping[str, jax.Array], index: Shaped[Array, ""]
+                key: Key, raw: Mapping[str, jax.Array], index: Shaped[Array, " b"]
             ) -> dict[str, jax.Array]:
-                one = jax.tree.map(lambda x: x[None], raw)
-                batch = task.preprocess(one, jax.random.fold_in(key, index))
-                return jax.tree.map(lambda x: x[0], batch)
+                def one(
+                    raw: Mapping[str, jax.Array], index: Shaped[Array, ""]
+                ) -> dict[str, jax.Array]:
+                    alone = jax.tree.map(lambda x: x[None], raw)
+                    batch = task.preprocess(alone, jax.random.fold_in(key, index))
+                    return jax.tree.map(lambda x: x[0], batch)
 
-            return prepare
+                return jax.vmap(one)(raw, index)
+
+            return functools.partial(parallel.by_rows(prepare, self.mesh), key)
 
         return of
 
@@ -138,7 +145,8 @@ class Setting:
         """A mode, compiled: `run(inputs, index) -> outputs`.
 
         What an example draws belongs to it, whatever its batch mates, except in a mode
-        whose result depends on those anyway.
+        whose result depends on those anyway. A batch that the devices cannot share
+        evenly runs on one of them.
 
         Args:
           mode: a name in `system.inference`.
@@ -152,10 +160,21 @@ class Setting:
                 static.setdefault(name, spec.default)
         variables = {n: self.variables[n] for n in declared.networks}
         wanted = None if outputs is None else tuple(outputs)
-        call = _compiled(self.system, mode, wanted, tuple(sorted(static.items())))
-        return lambda arrays, index: call(
-            variables, self.frozen, dict(arrays), self.key, np.asarray(index)
-        )
+        given = tuple(sorted(static.items()))
+
+        @functools.cache
+        def on(mesh: Mesh | None) -> Callable[..., dict[str, jax.Array]]:
+            call = _compiled(self.system, mode, wanted, given, mesh)
+            shared = (variables, self.frozen, self.key)
+            return functools.partial(call, parallel.whole(shared, mesh))
+
+        def call(arrays: Mapping[str, Any], index: Any) -> dict[str, jax.Array]:
+            index, mesh = np.asarray(index), self.mesh
+            if mesh is not None and len(index) % mesh.size:
+                mesh = None
+            return on(mesh)(dict(arrays), index)
+
+        return call
 
     def draw(
         self, count: int, mode: str = "sample", output: str | None = None
@@ -197,7 +216,7 @@ class Setting:
                     is_default=self.options.fid_variant is None,
                     network_sha256=network.sha256,
                 )
-        return ImageSets(network, self.batch_size, known)
+        return image_sets.empty(network, self.batch_size, known, self.mesh)
 
     def distances(
         self, sets: ImageSets, pairs: Mapping[str, Sequence[str]]
@@ -236,46 +255,43 @@ def _own_file(path: str, name: str, names: Sequence[str]) -> Path:
 
 @functools.lru_cache(maxsize=32)  # a run evaluates again and again
 def _compiled(
-    system: System, mode: str, outputs: tuple[str, ...] | None, static: tuple
+    system: System,
+    mode: str,
+    outputs: tuple[str, ...] | None,
+    static: tuple,
+    mesh: Mesh | None,
 ) -> Callable[..., dict[str, jax.Array]]:
+    """`call((variables, frozen, key), arrays, index)`, split over the mesh."""
     declared = system.inference[mode]
 
     def chosen(
-        variables: Mapping[str, Any],
-        frozen: Mapping[str, Any],
+        shared: tuple[Mapping[str, Any], Mapping[str, Any], Key],
         arrays: Mapping[str, jax.Array],
-        key: Key,
+        index: jax.Array,
     ) -> dict[str, Any]:
-        made = declared.fn(variables, frozen, {**dict(static), **arrays}, key)
+        variables, frozen, key = shared
+        own_key = jax.random.fold_in(key, index)
+        made = declared.fn(variables, frozen, {**dict(static), **arrays}, own_key)
         return made if outputs is None else {name: made[name] for name in outputs}
 
     @jax.jit
     def together(
-        variables: Mapping[str, Any],
-        frozen: Mapping[str, Any],
-        arrays: Mapping[str, jax.Array],
-        key: Key,
-        index: Shaped[Array, " b"],
+        shared: Any, arrays: Mapping[str, jax.Array], index: Shaped[Array, " b"]
     ) -> dict[str, Any]:
-        return chosen(variables, frozen, arrays, jax.random.fold_in(key, index[0]))
+        return chosen(shared, arrays, index[0])
 
-    @jax.jit
     def apart(
-        variables: Mapping[str, Any],
-        frozen: Mapping[str, Any],
-        arrays: Mapping[str, jax.Array],
-        key: Key,
-        index: Shaped[Array, " b"],
+        shared: Any, arrays: Mapping[str, jax.Array], index: Shaped[Array, " b"]
     ) -> dict[str, Any]:
         def one(arrays: Mapping[str, jax.Array], index: jax.Array) -> dict[str, Any]:
             alone = jax.tree.map(lambda x: x[None], arrays)
-            own_key = jax.random.fold_in(key, index)
-            made = chosen(variables, frozen, alone, own_key)
-            return jax.tree.map(lambda x: x[0], made)
+            return jax.tree.map(lambda x: x[0], chosen(shared, alone, index))
 
         return jax.vmap(one)(arrays, index)
 
-    return apart if declared.per_example else together
+    if declared.per_example:
+        return parallel.by_rows(apart, mesh)
+    return lambda shared, *rows: together(shared, *parallel.over_batch(rows, mesh))
 
 
 def _draw_inputs(

@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 
 from jaxgan.core.errors import UserError
-from jaxgan.evaluation import voxels
+from jaxgan.evaluation import bootstrap, voxels
+from jaxgan.evaluation.per_image import PerImage
 from jaxgan.evaluation.protocols import probe
 from jaxgan.evaluation.protocols.setting import Setting, images_of, shuffled
 
@@ -33,9 +34,9 @@ def gan3d(setting: Setting) -> dict[str, float]:
 
     Returns:
       `occupancy` (mean of the outputs), `volume` (share of voxels above 0.5),
-      `nearest_training_iou` (near 1: copies), `voxels/coverage`, `voxels/mmd_iou`, with
-      baselines, and `probe/accuracy` where the data has labels and the discriminator
-      two layers.
+      `nearest_training_iou` (near 1: copies; with `evaluation.bootstrap` its `/low` and
+      `/high`), `voxels/coverage`, `voxels/mmd_iou`, with baselines, and
+      `probe/accuracy` where the data has labels and the discriminator two layers.
     """
     has_features = "features" in setting.system.inference
     examples = probe.examples(setting, "voxels") if has_features else None
@@ -62,9 +63,13 @@ def gan3d(setting: Setting) -> dict[str, float]:
         "volume": float(samples.mean()),
         "volume/real_shapes": float(real.mean()),
     }
+    each: dict[str, np.ndarray] = {}
     for name, shapes in (("", samples), ("/real_shapes", real), ("/mean_shape", one)):
         found, _ = voxels.nearest_training_shape(shapes, training)
         row[f"nearest_training_iou{name}"] = float(found.mean(dtype=np.float64))
+        if shapes is not one:  # a mean of one value has no interval
+            each[f"nearest_training_iou{name}"] = found.astype(np.float64)
+    row |= bootstrap.intervals(PerImage(each), setting.options.bootstrap)
     for name, shapes in (
         ("", samples),
         ("/training_shapes", training[:count]),

@@ -4,7 +4,8 @@ The high-resolution image is cropped to a multiple of the scale, made small as i
 training, enlarged again, and loses `scale` pixels on every side (section 3.2 of the
 SRGAN paper: 4 at x4). Beside it stand nearest neighbours and MATLAB's bicubic, whose
 published figures check the rest: 28.4 dB on Set5, 26.0 on Set14, 25.9 on BSD100 at x4.
-LPIPS, where its weights are given, sees whole images in colour, borders too.
+LPIPS, where its weights are given, sees whole images in colour, borders too. They come
+one by one, on one device; several share the batches of crops, FID and KID.
 SSIM is MATLAB's; the paper's tool reports higher values. A grey file is Y as it stands,
 0 to 255, as in the published tables; crops are compared as colour.
 

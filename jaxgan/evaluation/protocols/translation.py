@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxgan.evaluation import image_sets, per_image, pixel, psnr, ssim
+from jaxgan.evaluation import bootstrap, image_sets, per_image, pixel, psnr, ssim
 from jaxgan.evaluation.protocols import label_maps
 from jaxgan.evaluation.protocols.setting import Setting, mean_image
 from jaxgan.ops import color
@@ -24,8 +24,9 @@ def paired(setting: Setting) -> dict[str, float]:
 
     Returns:
       `l1` (in [-1, 1]), `psnr` (dB, 8-bit), `ssim`, and `l1/<baseline>`,
-      `psnr/<baseline>`, `ssim/<baseline>`; with a feature network FID and KID against
-      the true images; with `evaluation.palette` segmentation scores.
+      `psnr/<baseline>`, `ssim/<baseline>`; with `evaluation.bootstrap` `/low` and
+      `/high` of all of them; with a feature network FID and KID against the true
+      images; with `evaluation.palette` segmentation scores.
     """
     task = setting.data(setting.split)
     translate = setting.run("translate", ("image",), sampling=setting.options.sampling)
@@ -51,6 +52,7 @@ def paired(setting: Setting) -> dict[str, float]:
         maps = label_maps.update(maps, shown, condition, truth, weight, index)
     return {
         **figures(acc),
+        **bootstrap.intervals(acc, setting.options.bootstrap),
         **setting.distances(sets, {"reference": judged}),
         **label_maps.result(maps),
     }
@@ -66,9 +68,9 @@ def unpaired(setting: Setting) -> dict[str, float]:
 
     Returns:
       `l1/cycle_a`, `l1/cycle_b`; with a truth `l1/a_to_b`, `l1/a_to_b/copy_of_input`
-      and the same for `psnr`, `ssim` and `b_to_a`; with a feature network FID and KID
-      of each direction against real images; with `evaluation.palette` and a truth
-      segmentation scores.
+      and the same for `psnr`, `ssim` and `b_to_a`; with `evaluation.bootstrap` `/low`
+      and `/high` of all of them; with a feature network FID and KID of each direction
+      against real images; with `evaluation.palette` and a truth segmentation scores.
     """
     task = setting.data(setting.split)
     runs = {d: setting.run(f"reconstruct_{d}") for d in ("a", "b")}
@@ -118,7 +120,8 @@ def unpaired(setting: Setting) -> dict[str, float]:
         for name, one in maps.items()
         for key, rest, value in label_maps.parts(label_maps.result(one))
     }
-    return {**figures(acc), **found, **scores}
+    intervals = bootstrap.intervals(acc, setting.options.bootstrap)
+    return {**figures(acc), **intervals, **found, **scores}
 
 
 def compare(
