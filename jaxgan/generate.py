@@ -138,6 +138,12 @@ def _of_mode(argv: Sequence[str]) -> None:
         gif=values.gif,
         mesh=values.mesh,
     )
+    if generate.are_side_by_side(task, request.config["data"]):
+        logging.warning(
+            "all pictures of --input are twice as wide as high, as pairs side by side "
+            "are, and each is translated as one: for pairs take --split=test, with "
+            "--source for others than the run's, or cut them into A and B"
+        )
     _, variables, frozen = runs.load(values.workdir, values.weights, values.step)
     done = generate.run(
         task,

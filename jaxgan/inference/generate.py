@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ import jax
 from tqdm import tqdm
 
 from jaxgan import core
+from jaxgan.data.pictures import Unusable
 from jaxgan.inference import arguments, contact_sheet, files, inputs, running
 from jaxgan.inference.examples import plan
 from jaxgan.inference.results import Results
@@ -102,6 +104,36 @@ def prepare(
     results = Results(folder, mode, gif=gif, mesh=mesh)
     results.require_free([example.name for example in examples])
     return Task(name, mode, found, examples, results, say)
+
+
+def are_side_by_side(task: Task, data: Mapping[str, Any]) -> bool:
+    """Whether a task's pictures look like pairs, A beside B, and not like A alone.
+
+    Args:
+      task: see `prepare`.
+      data: the section `data` of the run's config.
+    """
+    made_of_one = data.get("colorization") or data.get("hole")
+    lead = task.arguments.lead
+    if data.get("task") != "paired" or made_of_one:
+        return False
+    if not isinstance(lead, inputs.Pictures):
+        return False
+    size = data.get("image_size")
+    if isinstance(size, Sequence) and len(size) == 2 and _is_double(*size):
+        return False  # of A alone as well
+    found = False
+    with files.large_pictures():
+        for pick in {example.picks[lead.field]: None for example in task.examples}:
+            with contextlib.suppress(Unusable):  # told of where it is read
+                if not _is_double(*lead.extent(pick)):
+                    return False
+                found = True
+    return found
+
+
+def _is_double(height: int, width: int) -> bool:
+    return width == 2 * height
 
 
 def _tell_of_resizing(found: arguments.Arguments, say: Callable[[str], None]) -> None:

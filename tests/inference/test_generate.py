@@ -72,6 +72,48 @@ def test_an_earlier_result_inside_the_input_is_not_taken_for_input(
     assert capsys.readouterr().out.startswith("1 result: ")
 
 
+def told_of_pairs(caplog):
+    lines = [r.getMessage() for r in caplog.records]
+    return [line for line in lines if "side by side" in line and "--split=test" in line]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [([(20, 40), (30, 60)], 1), ([(20, 40), (20, 41)], 0), ([(20, 40), None], 1)],
+    ids=["all", "not all", "one is no picture"],
+)
+def test_pairs_side_by_side_are_told_of(pix2pix_run, tmp_path, caplog, sizes, told):
+    for i, size in enumerate(sizes):
+        if size:
+            Image.fromarray(gradient(*size)).save(tmp_path / f"{i}.png")
+        else:
+            (tmp_path / f"{i}.png").write_text("no picture")
+    run(pix2pix_run, f"--input={tmp_path}", f"--output={tmp_path}/out")
+    assert len(told_of_pairs(caplog)) == told
+
+
+def test_wide_pictures_of_other_tasks_are_not_told_of(cyclegan_run, tmp_path, caplog):
+    Image.fromarray(gradient(16, 32)).save(tmp_path / "a.png")
+    flags = (f"--input={tmp_path}/a.png", f"--output={tmp_path}/out")
+    run(cyclegan_run, "--mode=translate_ab", *flags)
+    assert not told_of_pairs(caplog)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"colorization": True}, {"hole": True}, {"image_size": (16, 32)}],
+    ids=["colour", "hole", "wide"],
+)
+def test_wide_pictures_that_are_meant_are_not_told_of(tmp_path, data):
+    Image.fromarray(gradient(16, 32)).save(tmp_path / "a.png")
+    given = {"input": str(tmp_path / "a.png")}
+    task = inference.prepare(
+        "toy", toys.enlarge(), given, output=str(tmp_path / "out"), say=print
+    )
+    assert inference.are_side_by_side(task, {"task": "paired"})
+    assert not inference.are_side_by_side(task, {"task": "paired"} | data)
+
+
 def test_several_outputs_and_one_file(cyclegan_run, photos, tmp_path):
     out = tmp_path / "out"
     run(
