@@ -91,6 +91,21 @@ flags.DEFINE_enum(
     "how pictures come to a fixed size; cover cuts what sticks out",
     flag_values=FLAGS,
 )
+flags.DEFINE_integer(
+    "width",
+    None,
+    "where a mode takes any size: bring pictures to this width first, and their height "
+    "with it",
+    flag_values=FLAGS,
+    lower_bound=1,
+)
+flags.DEFINE_integer(
+    "height",
+    None,
+    "the same of the height; with both, pictures are stretched to that size",
+    flag_values=FLAGS,
+    lower_bound=1,
+)
 flags.DEFINE_bool("gif", False, "sets of pictures as animations", flag_values=FLAGS)
 flags.DEFINE_enum(
     "mesh", None, ["obj", "ply", "stl"], "shapes as meshes too", flag_values=FLAGS
@@ -105,7 +120,10 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("step", None, "of which checkpoint", flag_values=FLAGS)
 devices.define_flags(FLAGS)
 # What only modes know.
-_OF_MODES = ("mode", "input", "draws", "max_shapes", "resize", "gif", "mesh")
+_OF_MODES = (
+    *("mode", "input", "draws", "max_shapes", "resize", "width", "height"),
+    *("gif", "mesh"),
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -135,6 +153,8 @@ def _of_mode(argv: Sequence[str]) -> None:
         num=values.num,
         draws=values.draws,
         resize=values.resize,
+        width=values.width,
+        height=values.height,
         gif=values.gif,
         mesh=values.mesh,
     )

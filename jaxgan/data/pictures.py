@@ -171,8 +171,9 @@ class Prepare:
       height, width: of the result.
       channels: of the result, 1 or 3.
       resize: `stretch` to the result's size; `cover`: until it covers `scale_to`, then
-        a window; `width`: until it is as wide as `scale_to`, then a window; `crop`: a
-        window of the picture as it is.
+        a window; `width`: until it is as wide as `scale_to`, then a window, for which a
+        flat picture is made as high as the result; `crop`: a window of the picture as
+        it is.
       scale_to: `(height, width)`, see `resize`.
       filter: a key of `FILTERS`.
       part: the half of a side-by-side picture that is meant.
@@ -235,8 +236,8 @@ class Prepare:
                     max(height, round(rows * scale)),
                     max(width, round(columns * scale)),
                 )
-            else:
-                new = max(1, round(rows * scale)), width
+            else:  # as the official `scale_width`, rounded down
+                new = max(int(width * rows / columns), self.height), width
             picture = resize(picture, *new, kind)
         return self._window(picture, place)
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from jaxgan import core
 from jaxgan.data.pictures import Unusable
 from jaxgan.inference import arguments, contact_sheet, files, inputs, running
+from jaxgan.inference.declared import item_of
 from jaxgan.inference.examples import plan
 from jaxgan.inference.results import Results
 
@@ -71,6 +72,8 @@ def prepare(
     num: int | None = None,
     draws: int = 1,
     resize: str = "stretch",
+    width: int | None = None,
+    height: int | None = None,
     gif: bool = False,
     mesh: str | None = None,
 ) -> Task:
@@ -85,6 +88,8 @@ def prepare(
       num: see `examples.plan`.
       draws: see `examples.plan`.
       resize: `stretch` or `cover`, see `inputs.Pictures`.
+      width: of pictures that may have any size, before they are padded.
+      height: the same; of one None, the other alone decides and the aspect is kept.
       gif: see `Results`.
       mesh: see `Results`.
 
@@ -98,12 +103,29 @@ def prepare(
                 f"--output and --{field} are both {value}: results could replace your "
                 "files; choose another folder"
             )
-    reader = arguments.Reader(resize, folder.resolve(), say)
+    for flag, side in (("width", width), ("height", height)):
+        if side is not None:
+            _require_any_size(name, mode, flag)
+    reader = arguments.Reader(resize, folder.resolve(), say, (height, width))
     found = arguments.read(name, mode, given, reader)
     examples = plan(name, mode, found, num, draws)
     results = Results(folder, mode, gif=gif, mesh=mesh)
     results.require_free([example.name for example in examples])
     return Task(name, mode, found, examples, results, say)
+
+
+def _require_any_size(name: str, mode: core.Mode, flag: str) -> None:
+    items = map(item_of, mode.inputs.values())
+    sizes = [item.size for item in items if isinstance(item, core.Image)]
+    if not sizes:
+        raise core.UserError(f"--{flag}: mode {name!r} takes no pictures; leave it out")
+    fixed = [size for size in sizes if size is not None]
+    if len(fixed) == len(sizes):
+        size = "{1}x{0}".format(*fixed[0])
+        raise core.UserError(
+            f"--{flag}: mode {name!r} takes pictures of {size} alone; leave it out "
+            "(--resize says how they come to that size)"
+        )
 
 
 def are_side_by_side(task: Task, data: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from jaxgan.core import UserError, errors
-from jaxgan.data.pictures import Prepare, Unusable, convert, decode
+from jaxgan.data.pictures import Prepare, Unusable, convert, decode, resize
 from tests.data.conftest import encode, picture
 
 MIDDLE = (0.5, 0.5)
@@ -122,10 +122,15 @@ def test_cover_reaches_both_sides_of_an_oblong():
 
 def test_width_scales_by_the_width_alone():
     prepare = Prepare(8, 8, 3, resize="width", scale_to=(0, 16))
-    assert prepare(picture(0, 64, 32), MIDDLE).shape == (8, 8, 3)
-    with pytest.raises(Unusable, match="smaller than 8x8") as error:
-        prepare(picture(0, 10, 32), MIDDLE)
-    assert error.value.small
+    values = picture(0, 63, 32)
+    scaled = resize(values, 31, 16, "bicubic")  # 31.5 rows, rounded down
+    assert (prepare(values, MIDDLE) == scaled[11:19, 4:12]).all()
+
+
+def test_width_makes_a_flat_picture_as_high_as_the_window():
+    prepare = Prepare(8, 8, 3, resize="width", scale_to=(0, 16))
+    values = picture(0, 10, 32)
+    assert (prepare(values, MIDDLE) == resize(values, 8, 16, "bicubic")[:, 4:12]).all()
 
 
 def test_windows_cover_every_offset_and_nothing_else():

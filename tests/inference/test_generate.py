@@ -45,6 +45,28 @@ def test_pictures_of_any_size(pix2pix_run, photos, tmp_path, capsys):
     assert lines == [f"3 results, 2 skipped: {out}", str(out / "contact_sheet.png")]
 
 
+def test_pictures_are_brought_to_a_width_first(pix2pix_run, photos, tmp_path):
+    out = tmp_path / "out"
+    run(pix2pix_run, f"--input={photos}", f"--output={out}", "--width=20")
+    assert picture(out / "a.png").shape == (16, 20, 3)  # of 40x50
+    assert picture(out / "below" / "grey.png").shape == (9, 20, 3)  # of 33x70
+    run(pix2pix_run, f"--input={photos}", f"--output={out}", "--width=8", "--height=9")
+    assert picture(out / "a.png").shape == picture(out / "b.png").shape == (9, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "flag", "message"),
+    [
+        ("discriminate", "--width=8", "--width: mode 'discriminate' .* 16x16 alone"),
+        ("sample", "--height=8", "--height: mode 'sample' takes no pictures"),
+    ],
+)
+def test_a_size_is_for_modes_of_any_size(dcgan_run, photos, mode, flag, message):
+    given = [f"--input={photos}"] if mode == "discriminate" else []
+    with pytest.raises(UserError, match=message):
+        run(dcgan_run, f"--mode={mode}", flag, f"--output={photos}/out", *given)
+
+
 def test_the_result_is_the_modes_own(pix2pix_run, translated):
     import jax
 
