@@ -53,7 +53,8 @@ class Options:
         but the last.
       box: cut from each picture first: a central square's side or `(top, left, height,
         width)`.
-      channels: 1 or 3; None keeps an array's own and is 3 for files.
+      channels: 1 or 3, or the number of an array that has more; None keeps an array's
+        own 1 or 3 and is 3 for files.
       flip: mirror half of the training images left to right.
       value_range: what 0 and 255 become; systems take (-1, 1).
     """

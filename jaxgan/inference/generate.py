@@ -106,12 +106,24 @@ def prepare(
     for flag, side in (("width", width), ("height", height)):
         if side is not None:
             _require_any_size(name, mode, flag)
+    _require_colours(name, mode)
     reader = arguments.Reader(resize, folder.resolve(), say, (height, width))
     found = arguments.read(name, mode, given, reader)
     examples = plan(name, mode, found, num, draws)
     results = Results(folder, mode, gif=gif, mesh=mesh)
     results.require_free([example.name for example in examples])
     return Task(name, mode, found, examples, results, say)
+
+
+def _require_colours(name: str, mode: core.Mode) -> None:
+    items = map(item_of, [*mode.inputs.values(), *mode.output.values()])
+    most = max((i.channels for i in items if isinstance(i, core.Image)), default=0)
+    if most > 3:
+        raise core.UserError(
+            f"mode {name!r} has images of {most} channels, and image files hold three: "
+            "--split shows the first three of arrays; `jaxgan.load` and `jaxgan "
+            "export` run it on them"
+        )
 
 
 def _require_any_size(name: str, mode: core.Mode, flag: str) -> None:

@@ -161,7 +161,8 @@ class Columns:
         columns = self._system.sample_grid(variables, frozen, batch, own_key)
         self._titles[:] = columns
         finite = [jnp.all(jnp.isfinite(x), axis=(1, 2, 3)) for x in columns.values()]
-        pictures = [ops.to_uint8(x) for x in columns.values()]
+        # Of more channels than three the first are shown.
+        pictures = [ops.to_uint8(x[..., :3]) for x in columns.values()]
         return pictures, jnp.all(jnp.stack(finite), axis=0)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan import generate
+from jaxgan import generate, train
 from jaxgan.core.errors import UserError
 from jaxgan.data import from_arrays, make_task, pictures
 from jaxgan.inference import splits
@@ -159,6 +159,35 @@ def test_another_size_of_data_is_refused(dcgan_run, tmp_path):
     flags = ["--split=test", f"--output={tmp_path}/out", "--config.data.image_size=24"]
     with pytest.raises(UserError, match="the data's 'image' is .*this system's"):
         run(dcgan_run, *flags)
+
+
+def test_arrays_of_many_channels_train_and_are_shown(tmp_path):
+    draws = np.random.default_rng(0)
+    arrays = {
+        "a": draws.integers(0, 256, (20, SIDE, SIDE, 6), np.uint8),
+        "b": draws.integers(0, 256, (20, SIDE, SIDE, 4), np.uint8),
+    }
+    np.savez(tmp_path / "many.npz", **arrays)
+    workdir, out = tmp_path / "run", tmp_path / "out"
+    values = {
+        "data.source": f"npz:{tmp_path}/many.npz", "data.load_size": 36,
+        "data.flip": True, "data.channels_a": 6, "data.channels_b": 4,
+        "system.in_channels": 6, "system.out_channels": 4, "training.num_steps": 1,
+        "training.sample_every": 1, "training.evaluate_every": 1, "devices.data": 1,
+    }  # fmt: skip
+    flags = [f"--config.{key}={value}" for key, value in values.items()]
+    train.main(
+        ["jaxgan train", "--config=pix2pix:tiny", f"--workdir={workdir}", *flags]
+    )
+    assert list((workdir / "samples").glob("*.png"))
+    run(workdir, "--split=train", "--num=2", f"--output={out}")
+    kept = make_task({"task": "images", "source": values["data.source"],
+                      "fields": ("a",), "channels": 6, "image_size": SIDE})  # fmt: skip
+    whole = kept.streams["examples"].source.read(np.array([1]), ["a", "b"])
+    assert (picture(out / "0001_input.png") == whole["a"][0, ..., :3]).all()
+    assert (picture(out / "0001_truth.png") == whole["b"][0, ..., :3]).all()
+    with pytest.raises(UserError, match="images of 6 channels, and image files hold"):
+        run(workdir, "--mode=translate", f"--input={out}", f"--output={out}/more")
 
 
 class Echo(Toy):
