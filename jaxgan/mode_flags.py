@@ -240,7 +240,8 @@ def describe_input(declared: Input) -> str:
     match item:
         case core.Image():
             size = "any size" if item.size is None else "{}x{}".format(*item.size)
-            colours = {1: "grey", 2: "colour (ab of Lab)"}.get(item.channels, "RGB")
+            known = {1: "grey", 2: "colour (ab of Lab)", 3: "RGB"}
+            colours = known.get(item.channels, f"{item.channels} channels")
             text = f"image files, used as {colours} of {size}"
         case core.Mask():
             text = f"image files, white is missing, or {'|'.join(ops.HOLE_MASKS)}"

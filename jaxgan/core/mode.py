@@ -18,7 +18,7 @@ class Image:
     """Images `[b, h, w, channels]` in [-1, 1].
 
     Attributes:
-      channels: 1 or 3 (2 for the ab planes of Lab).
+      channels: 1 or 3 (2 for the ab planes of Lab), or more, which no image file holds.
       size: `(height, width)` that the network was built for, or None where it is fully
         convolutional and takes any size.
       multiple_of: both sides must be a multiple of this; inputs of a fully

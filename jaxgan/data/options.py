@@ -54,7 +54,8 @@ class Options:
       box: cut from each picture first: a central square's side, `(top, left, height,
         width)`, or the field that holds each picture's own box, see
         `jaxgan.data.pictures.cut_own`: `bbox` of many TFDS sets.
-      channels: 1 or 3; None keeps an array's own and is 3 for files.
+      channels: 1 or 3, or the number of an array that has more; None keeps an array's
+        own 1 or 3 and is 3 for files.
       flip: mirror half of the training images left to right.
       value_range: what 0 and 255 become; systems take (-1, 1).
     """

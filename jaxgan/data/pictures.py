@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, ImageSequence
 
-from jaxgan.core.errors import UserError, one_of, warn_once
+from jaxgan.core.errors import one_of, warn_once
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"),
@@ -145,9 +145,14 @@ def convert(picture: Picture, channels: int) -> OtherPicture:
 
 
 def resize(picture: Picture, height: int, width: int, filter: str) -> OtherPicture:
-    """Resizes with antialiasing; a picture of that size is returned as it is."""
+    """Resizes with antialiasing, every channel by itself; a picture of that size is
+    returned as it is."""
     if picture.shape[:2] == (height, width):
         return picture
+    if picture.shape[-1] not in (1, 3):  # no image of Pillow's
+        planes = np.split(picture, picture.shape[-1], axis=-1)
+        resized = [resize(plane, height, width, filter) for plane in planes]
+        return np.concatenate(resized, axis=-1)
     image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
     values = np.asarray(image.resize((width, height), FILTERS[filter]))
     return values[..., None] if values.ndim == 2 else values
@@ -214,10 +219,11 @@ class Prepare:
 
     Attributes:
       height, width: of the result.
-      channels: of the result, 1 or 3.
+      channels: of the result: 1, 3, or as many as the picture has.
       resize: `stretch` to the result's size; `cover`: until it covers `scale_to`, then
-        a window; `width`: until it is as wide as `scale_to`, then a window; `crop`: a
-        window of the picture as it is.
+        a window; `width`: until it is as wide as `scale_to`, then a window, for which a
+        flat picture is made as high as the result; `crop`: a window of the picture as
+        it is.
       scale_to: `(height, width)`, see `resize`.
       filter: a key of `FILTERS`.
       part: the half of a side-by-side picture that is meant.
@@ -243,8 +249,6 @@ class Prepare:
     def __post_init__(self):
         one_of(self.resize, RESIZES, "data.resize")
         one_of(self.filter, FILTERS, "data.filter")
-        if self.channels not in (1, 3):
-            raise UserError(f"data.channels is {self.channels}: choose 1 or 3")
 
     @property
     def draws_window(self) -> bool:
@@ -280,8 +284,8 @@ class Prepare:
                     max(height, round(rows * scale)),
                     max(width, round(columns * scale)),
                 )
-            else:
-                new = max(1, round(rows * scale)), width
+            else:  # as the official `scale_width`, rounded down
+                new = max(int(width * rows / columns), self.height), width
             picture = resize(picture, *new, kind)
         return self._window(picture, place)
 

@@ -50,6 +50,7 @@ class Reader:
 
     Attributes:
       resize: how pictures come to a fixed size, see `inputs.Pictures`.
+      scale_to: the size of pictures that may have any, see `inputs.Pictures`.
       leave_out: the folder of results.
       say: is told what the user should know.
     """
@@ -57,6 +58,7 @@ class Reader:
     resize: str = "stretch"
     leave_out: Path | None = None
     say: Callable[[str], None] = print
+    scale_to: tuple[int | None, int | None] = (None, None)
 
 
 def read(
@@ -156,7 +158,9 @@ def _from_files(
     else:
         found = user_files.find(text, SUFFIXES, flag, reader.leave_out)
         channels = 3 if is_lab(mode) else item.channels
-        source = inputs.Pictures(field, item, found, channels, reader.resize)
+        source = inputs.Pictures(
+            field, item, found, channels, reader.resize, reader.scale_to
+        )
     if isinstance(declared, core.Set):
         return inputs.grouped(source, declared.minimum, name)
     return source

@@ -44,10 +44,10 @@ def plan(
     lead = arguments.lead
     if lead is None:
         return list(_of_noise(name, mode, arguments, num, draws))
-    return _apart(list(_of_files(mode, arguments, lead, num, draws)))
+    return apart(list(_of_files(mode, arguments, lead, num, draws)))
 
 
-def _apart(examples: Sequence[Example]) -> list[Example]:
+def apart(examples: Sequence[Example]) -> list[Example]:
     """No two of one name: the second `a` becomes `a_2`, unless there is an `a_2`."""
     names = {example.name for example in examples}
     seen: set[str] = set()

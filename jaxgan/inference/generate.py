@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,9 @@ import jax
 from tqdm import tqdm
 
 from jaxgan import core
+from jaxgan.data.pictures import Unusable
 from jaxgan.inference import arguments, contact_sheet, files, inputs, running
+from jaxgan.inference.declared import item_of
 from jaxgan.inference.examples import films, plan
 from jaxgan.inference.results import Results
 
@@ -69,6 +72,8 @@ def prepare(
     num: int | None = None,
     draws: int = 1,
     resize: str = "stretch",
+    width: int | None = None,
+    height: int | None = None,
     gif: bool = False,
     mesh: str | None = None,
 ) -> Task:
@@ -83,6 +88,8 @@ def prepare(
       num: see `examples.plan`.
       draws: see `examples.plan`.
       resize: `stretch` or `cover`, see `inputs.Pictures`.
+      width: of pictures that may have any size, before they are padded.
+      height: the same; of one None, the other alone decides and the aspect is kept.
       gif: see `Results`.
       mesh: see `Results`.
 
@@ -96,13 +103,72 @@ def prepare(
                 f"--output and --{field} are both {value}: results could replace your "
                 "files; choose another folder"
             )
-    reader = arguments.Reader(resize, folder.resolve(), say)
+    for flag, side in (("width", width), ("height", height)):
+        if side is not None:
+            _require_any_size(name, mode, flag)
+    _require_colours(name, mode)
+    reader = arguments.Reader(resize, folder.resolve(), say, (height, width))
     found = arguments.read(name, mode, given, reader)
     examples = plan(name, mode, found, num, draws)
     animated = films(found, examples)
     results = Results(folder, mode, gif=gif, mesh=mesh, films=animated)
     results.require_free([example.name for example in examples])
     return Task(name, mode, found, examples, results, say)
+
+
+def _require_colours(name: str, mode: core.Mode) -> None:
+    items = map(item_of, [*mode.inputs.values(), *mode.output.values()])
+    most = max((i.channels for i in items if isinstance(i, core.Image)), default=0)
+    if most > 3:
+        raise core.UserError(
+            f"mode {name!r} has images of {most} channels, and image files hold three: "
+            "--split shows the first three of arrays; `jaxgan.load` and `jaxgan "
+            "export` run it on them"
+        )
+
+
+def _require_any_size(name: str, mode: core.Mode, flag: str) -> None:
+    items = map(item_of, mode.inputs.values())
+    sizes = [item.size for item in items if isinstance(item, core.Image)]
+    if not sizes:
+        raise core.UserError(f"--{flag}: mode {name!r} takes no pictures; leave it out")
+    fixed = [size for size in sizes if size is not None]
+    if len(fixed) == len(sizes):
+        size = "{1}x{0}".format(*fixed[0])
+        raise core.UserError(
+            f"--{flag}: mode {name!r} takes pictures of {size} alone; leave it out "
+            "(--resize says how they come to that size)"
+        )
+
+
+def are_side_by_side(task: Task, data: Mapping[str, Any]) -> bool:
+    """Whether a task's pictures look like pairs, A beside B, and not like A alone.
+
+    Args:
+      task: see `prepare`.
+      data: the section `data` of the run's config.
+    """
+    made_of_one = data.get("colorization") or data.get("hole")
+    lead = task.arguments.lead
+    if data.get("task") != "paired" or made_of_one:
+        return False
+    if not isinstance(lead, inputs.Pictures):
+        return False
+    size = data.get("image_size")
+    if isinstance(size, Sequence) and len(size) == 2 and _is_double(*size):
+        return False  # of A alone as well
+    found = False
+    with files.large_pictures():
+        for pick in {example.picks[lead.field]: None for example in task.examples}:
+            with contextlib.suppress(Unusable):  # told of where it is read
+                if not _is_double(*lead.extent(pick)):
+                    return False
+                found = True
+    return found
+
+
+def _is_double(height: int, width: int) -> bool:
+    return width == 2 * height
 
 
 def _tell_of_resizing(found: arguments.Arguments, say: Callable[[str], None]) -> None:

@@ -89,6 +89,8 @@ class Pictures:
     Attributes:
       channels: 1 or 3, as they are read.
       resize: where the size is fixed: `stretch`, or `cover` (what sticks out is cut).
+      scale_to: where the size is not: `(height, width)` that pictures are resized to;
+        of one None, the other alone decides and the aspect is kept.
     """
 
     field: str
@@ -96,6 +98,7 @@ class Pictures:
     files: Files
     channels: int
     resize: str = "stretch"
+    scale_to: tuple[int | None, int | None] = (None, None)
     _lock: Any = dataclasses.field(default_factory=threading.Lock, repr=False)
 
     @functools.cached_property
@@ -146,7 +149,18 @@ class Pictures:
 
     def shape_of(self, pick: int) -> Shape:
         """The shape of picture number `pick`."""
-        return (*(self.spec.size or self.extent(pick)), self.channels)
+        return (*(self.spec.size or self._scaled(pick)), self.channels)
+
+    def _scaled(self, pick: int) -> tuple[int, int]:
+        """Height and width that the mode sees, where it takes any."""
+        rows, columns = self.extent(pick)
+        height, width = self.scale_to
+        # Rounded down, as the official `scale_width` does.
+        if width is not None:
+            return height or max(1, int(width * rows / columns)), width
+        if height is not None:
+            return height, max(1, int(height * columns / rows))
+        return rows, columns
 
     def extent(self, pick: int) -> tuple[int, int]:
         """Height and width in the file."""
@@ -167,7 +181,8 @@ class Pictures:
             else:
                 picture = pictures.decode(self.files.read(name), upright=True)
             if self.spec.size is None:
-                return pictures.convert(picture, self.channels)
+                picture = pictures.convert(picture, self.channels)
+                return pictures.resize(picture, *self._scaled(pick), "bicubic")
             return _to_size(picture, self.spec.size, self.channels, self.resize)
 
     @functools.lru_cache(maxsize=2)  # noqa: B019 frames are asked for in order
@@ -293,7 +308,7 @@ class Masks:
             height, width = self.shape(example)[:2]
             # Where the picture is cut the mask is cut likewise.
             same = mask.shape[:2] == self.of.extent(example.picks[self.of.field])
-            how = self.of.resize if same else "stretch"
+            how = self.of.resize if same and self.of.spec.size else "stretch"
             mask = _to_size(mask, (height, width), 1, how, mask=True)
             if mask.min() > 127:
                 raise Unusable("it is bright everywhere, so that nothing is known")

@@ -18,7 +18,9 @@ decoder layers 2 to 4, no bias before batch norm, a rate that decays in the seco
 1, where batch norm computes the statistics of one image: `norm_groups` 0 keeps that at
 any batch size. The configs of the sets they train with batch 4 pool the batch, by 1.
 Running statistics of the discriminator are committed in its own update only. Its logged
-terms are halved as its loss is; the reference logs them whole.
+terms are halved as its loss is; the reference logs them whole. Image files
+have 1 or 3 channels; arrays may have more, named by `data.channels_a` and
+`data.channels_b`.
 """
 
 from __future__ import annotations

@@ -273,9 +273,17 @@ def test_arrays_that_are_no_pictures(shape, dtype):
         task(from_arrays(image=np.zeros(shape, dtype)))
 
 
-def test_wrong_number_of_channels_in_the_config():
-    with refuses("data.channels is 5: choose 1 or 3"):
-        task(from_arrays(image=np.zeros((3, 8, 8), np.uint8)), channels=5)
+@pytest.mark.parametrize("channels", [2, 5])
+def test_wrong_number_of_channels_in_the_config(folder, channels):
+    arrays = from_arrays(image=np.zeros((3, 8, 8), np.uint8))
+    for source in (arrays, f"folder:{folder}"):
+        with refuses(f"data.channels is {channels}: choose 1 or 3"):
+            task(source, channels=channels)
+
+
+def test_two_channels_are_those_of_lab_alone():
+    with refuses(r"\[8, 8, 2\]; images are uint8"):
+        task(from_arrays(image=np.zeros((3, 8, 8, 2), np.uint8)), channels=2)
 
 
 @pytest.mark.parametrize("label", [-1, 3])

@@ -7,7 +7,14 @@ import pytest
 from PIL import Image
 
 from jaxgan.core import UserError, errors
-from jaxgan.data.pictures import Prepare, Unusable, convert, cut_own, decode
+from jaxgan.data.pictures import (
+    Prepare,
+    Unusable,
+    convert,
+    cut_own,
+    decode,
+    resize,
+)
 from tests.data.conftest import encode, picture
 
 MIDDLE = (0.5, 0.5)
@@ -122,10 +129,23 @@ def test_cover_reaches_both_sides_of_an_oblong():
 
 def test_width_scales_by_the_width_alone():
     prepare = Prepare(8, 8, 3, resize="width", scale_to=(0, 16))
-    assert prepare(picture(0, 64, 32), MIDDLE).shape == (8, 8, 3)
-    with pytest.raises(Unusable, match="smaller than 8x8") as error:
-        prepare(picture(0, 10, 32), MIDDLE)
-    assert error.value.small
+    values = picture(0, 63, 32)
+    scaled = resize(values, 31, 16, "bicubic")  # 31.5 rows, rounded down
+    assert (prepare(values, MIDDLE) == scaled[11:19, 4:12]).all()
+
+
+def test_width_makes_a_flat_picture_as_high_as_the_window():
+    prepare = Prepare(8, 8, 3, resize="width", scale_to=(0, 16))
+    values = picture(0, 10, 32)
+    assert (prepare(values, MIDDLE) == resize(values, 8, 16, "bicubic")[:, 4:12]).all()
+
+
+def test_more_channels_are_resized_one_by_one():
+    values = np.concatenate([picture(0), picture(1)], axis=-1)
+    found = Prepare(9, 7, 6)(values, MIDDLE)
+    for i in range(6):
+        alone = resize(values[..., i : i + 1], 9, 7, "bicubic")
+        assert (found[..., i : i + 1] == alone).all()
 
 
 def test_windows_cover_every_offset_and_nothing_else():
@@ -184,9 +204,8 @@ def test_class_maps_are_never_interpolated():
     [
         ({"resize": "strech"}, "data.resize 'strech'.*did you mean 'stretch'"),
         ({"filter": "bicubc"}, "data.filter 'bicubc'.*did you mean 'bicubic'"),
-        ({"channels": 4}, "data.channels is 4: choose 1 or 3"),
     ],
-    ids=["resize", "filter", "channels"],
+    ids=["resize", "filter"],
 )
 def test_unknown_ways_are_refused(options, message):
     with pytest.raises(UserError, match=message):

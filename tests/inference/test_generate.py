@@ -45,6 +45,28 @@ def test_pictures_of_any_size(pix2pix_run, photos, tmp_path, capsys):
     assert lines == [f"3 results, 2 skipped: {out}", str(out / "contact_sheet.png")]
 
 
+def test_pictures_are_brought_to_a_width_first(pix2pix_run, photos, tmp_path):
+    out = tmp_path / "out"
+    run(pix2pix_run, f"--input={photos}", f"--output={out}", "--width=20")
+    assert picture(out / "a.png").shape == (16, 20, 3)  # of 40x50
+    assert picture(out / "below" / "grey.png").shape == (9, 20, 3)  # of 33x70
+    run(pix2pix_run, f"--input={photos}", f"--output={out}", "--width=8", "--height=9")
+    assert picture(out / "a.png").shape == picture(out / "b.png").shape == (9, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "flag", "message"),
+    [
+        ("discriminate", "--width=8", "--width: mode 'discriminate' .* 16x16 alone"),
+        ("sample", "--height=8", "--height: mode 'sample' takes no pictures"),
+    ],
+)
+def test_a_size_is_for_modes_of_any_size(dcgan_run, photos, mode, flag, message):
+    given = [f"--input={photos}"] if mode == "discriminate" else []
+    with pytest.raises(UserError, match=message):
+        run(dcgan_run, f"--mode={mode}", flag, f"--output={photos}/out", *given)
+
+
 def test_the_result_is_the_modes_own(pix2pix_run, translated):
     import jax
 
@@ -70,6 +92,48 @@ def test_an_earlier_result_inside_the_input_is_not_taken_for_input(
     arguments = (f"--input={translated}", f"--output={translated}/out")
     run(pix2pix_run, *arguments)  # its only mode
     assert capsys.readouterr().out.startswith("1 result: ")
+
+
+def told_of_pairs(caplog):
+    lines = [r.getMessage() for r in caplog.records]
+    return [line for line in lines if "side by side" in line and "--split=test" in line]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [([(20, 40), (30, 60)], 1), ([(20, 40), (20, 41)], 0), ([(20, 40), None], 1)],
+    ids=["all", "not all", "one is no picture"],
+)
+def test_pairs_side_by_side_are_told_of(pix2pix_run, tmp_path, caplog, sizes, told):
+    for i, size in enumerate(sizes):
+        if size:
+            Image.fromarray(gradient(*size)).save(tmp_path / f"{i}.png")
+        else:
+            (tmp_path / f"{i}.png").write_text("no picture")
+    run(pix2pix_run, f"--input={tmp_path}", f"--output={tmp_path}/out")
+    assert len(told_of_pairs(caplog)) == told
+
+
+def test_wide_pictures_of_other_tasks_are_not_told_of(cyclegan_run, tmp_path, caplog):
+    Image.fromarray(gradient(16, 32)).save(tmp_path / "a.png")
+    flags = (f"--input={tmp_path}/a.png", f"--output={tmp_path}/out")
+    run(cyclegan_run, "--mode=translate_ab", *flags)
+    assert not told_of_pairs(caplog)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"colorization": True}, {"hole": True}, {"image_size": (16, 32)}],
+    ids=["colour", "hole", "wide"],
+)
+def test_wide_pictures_that_are_meant_are_not_told_of(tmp_path, data):
+    Image.fromarray(gradient(16, 32)).save(tmp_path / "a.png")
+    given = {"input": str(tmp_path / "a.png")}
+    task = inference.prepare(
+        "toy", toys.enlarge(), given, output=str(tmp_path / "out"), say=print
+    )
+    assert inference.are_side_by_side(task, {"task": "paired"})
+    assert not inference.are_side_by_side(task, {"task": "paired"} | data)
 
 
 def test_several_outputs_and_one_file(cyclegan_run, photos, tmp_path):

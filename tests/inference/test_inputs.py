@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from jaxgan import core, ops
+from jaxgan.data import pictures
 from jaxgan.data.files import Files
 from jaxgan.data.pictures import Unusable
 from jaxgan.inference import grids, inputs, sizes
@@ -30,9 +31,9 @@ def encoded(image: Image.Image, suffix: str, **options) -> bytes:
     return data.getvalue()
 
 
-def one(data: bytes, spec=RGB, channels=3, resize="stretch", suffix="png"):
+def one(data: bytes, spec=RGB, channels=3, resize="stretch", suffix="png", **options):
     files = in_memory(**{f"x_{suffix}": data})
-    return inputs.Pictures("image", spec, files, channels, resize)
+    return inputs.Pictures("image", spec, files, channels, resize, **options)
 
 
 PICTURE = Image.fromarray(gradient(20, 30))
@@ -116,6 +117,34 @@ def test_a_fixed_size_stretches_or_covers():
     # Red rises from left to right: all of it, or two thirds of it.
     assert np.ptp(whole[8, :, 0].astype(int)) > 220
     assert 130 < np.ptp(cut[8, :, 0].astype(int)) < 170
+
+
+@pytest.mark.parametrize(
+    ("scale_to", "wanted"),
+    [
+        ((None, None), (20, 30)),
+        ((None, 16), (10, 16)),  # 10.67 rows, rounded down
+        ((10, None), (10, 15)),
+        ((25, 16), (25, 16)),
+        ((None, 1), (1, 1)),
+    ],
+)
+def test_any_size_may_be_chosen(scale_to, wanted):
+    source = one(encoded(PICTURE, "png"), scale_to=scale_to)
+    assert source.shape_of(0) == (*wanted, 3)
+    resized = pictures.resize(np.asarray(PICTURE), *wanted, "bicubic")
+    np.testing.assert_array_equal(source.item(0), resized)
+
+
+def test_masks_follow_the_chosen_size():
+    mask = np.zeros((20, 30), np.uint8)
+    mask[:10] = 255
+    files = in_memory(m_png=encoded(Image.fromarray(mask), "png"))
+    picture = one(encoded(PICTURE, "png"), resize="cover", scale_to=(40, 10))
+    source = inputs.Masks("hole", picture, files)
+    found = source.read(example(image=0, hole=0), jax.random.key(0))
+    assert found.shape == (40, 10, 1)
+    assert (found[:20] == 1).all() and (found[20:] == 0).all()
 
 
 def test_shrinking_is_antialiased():

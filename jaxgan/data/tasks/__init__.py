@@ -42,7 +42,13 @@ _DRAWN_FIELDS = {
 }
 
 
-def make_task(data: Mapping[str, Any], *, split: str = "train", seed: int = 0) -> Task:
+def make_task(
+    data: Mapping[str, Any],
+    *,
+    split: str = "train",
+    seed: int = 0,
+    augment: bool = True,
+) -> Task:
     """Builds the task of a config's `data` section.
 
     Args:
@@ -50,6 +56,8 @@ def make_task(data: Mapping[str, Any], *, split: str = "train", seed: int = 0) -
         function document; None means the default.
       split: `train`, `validation` or `test`.
       seed: of the order and of the host's random windows.
+      augment: False: training examples too are read as those of the other splits are,
+        whole and in order.
 
     Raises:
       UserError: for an unknown task, split or key, with the nearest known one, and for
@@ -81,4 +89,11 @@ def make_task(data: Mapping[str, Any], *, split: str = "train", seed: int = 0) -
     if drawn and not (given.get("colorization") or given.get("hole")):
         given.setdefault("fields", drawn)
     options = Options(**{k: v for k, v in given.items() if k in common})
-    return build(options, split, seed, **{k: v for k, v in given.items() if k in own})
+    more = {k: v for k, v in given.items() if k in own}
+    if augment or split != "train":
+        return build(options, split, seed, **more)
+    more.pop("disjoint", None)  # divides pairs for training alone
+    sources = [s.source for s in build(options, split, seed, **more).streams.values()]
+    chosen = sources[0] if len(sources) == 1 else sources
+    whole = dataclasses.replace(options, source=chosen, holdout=None, where=None)
+    return dataclasses.replace(build(whole, "test", seed, **more), split=split)

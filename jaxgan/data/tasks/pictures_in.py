@@ -33,22 +33,37 @@ def field_of(source: Source, name: str) -> Field:
     return source.fields[name]
 
 
-def channels_of(options: Options, source: Source, name: str) -> int:
-    """`data.channels`; without it an array's own, and 3 for image files.
+def channels_of(
+    options: Options, source: Source, name: str, channels: int | None = None
+) -> int:
+    """`channels` or `data.channels`; else an array's own, or 3 for image files.
+
+    An array has 1 or 3, or as many as are named, from 4 on: a number that nobody named
+    is likelier an axis in the wrong place.
 
     Raises:
-      UserError: if an array is no picture.
+      UserError: if an array is no picture, or a picture cannot have so many.
     """
-    field = field_of(source, name)
-    if field.shape is None:
-        return options.channels or 3
-    shape = field.shape if len(field.shape) == 3 else (*field.shape, 1)
-    if len(shape) != 3 or shape[-1] not in (1, 3) or field.dtype != "uint8":
+    field, wanted = field_of(source, name), channels or options.channels
+    known = [1, 3]
+    if field.shape is not None:
+        shape = field.shape if len(field.shape) == 3 else (*field.shape, 1)
+        if wanted and wanted > 3 and wanted == shape[-1]:
+            known.append(wanted)
+        if len(shape) != 3 or shape[-1] not in known or field.dtype != "uint8":
+            raise UserError(
+                f"{source.name}: field {name!r} is {field.dtype}{list(field.shape)}; "
+                "images are uint8 [height, width] or [height, width, 1 or 3], 0..255, "
+                "or of 4 and more channels if data.channels says how many"
+            )
+        wanted = wanted or shape[-1]
+    wanted = wanted or 3
+    if wanted not in known:
         raise UserError(
-            f"{source.name}: field {name!r} is {field.dtype}{list(field.shape)}; "
-            "images are uint8 [height, width] or [height, width, 1 or 3], 0..255"
+            f"data.channels is {wanted}: choose 1 or 3; more are for arrays that have "
+            "as many"
         )
-    return options.channels or shape[-1]
+    return wanted
 
 
 def box_of(options: Options, source: Source) -> str | None:
@@ -100,7 +115,7 @@ def picture_column(
       field: the source's field.
       part: the half of a side-by-side picture.
       classes: it is a map of so many class numbers, if not 0.
-      channels: None asks `channels_of`.
+      channels: see `channels_of`.
       low_of: see `Column`; the result is smaller by that factor too.
       align: windows begin at multiples of this.
     """
@@ -114,7 +129,7 @@ def picture_column(
     prepare = Prepare(
         height=height // shrink,
         width=width // shrink,
-        channels=1 if classes else channels or channels_of(options, source, field),
+        channels=1 if classes else channels_of(options, source, field, channels),
         resize=options.resize,
         scale_to=options.loaded,
         filter=options.filter,
