@@ -218,8 +218,10 @@ def override(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     found = configs.plain(tree.to_dict())
     drawn, source = (str(c.get("data", {}).get("source")) for c in (config, found))
     if drawn.startswith("synthetic:") and not source.startswith("synthetic:"):
-        # Names of an embedded set mean nothing to one's own data.
+        # What is known of an embedded set is not known of one's own data.
         cleared += {"data.fields", "data.source_options"} - named
+        if _value(found, "evaluation.paired") and "evaluation.paired" not in named:
+            found["evaluation"]["paired"] = False
     for key in cleared:
         section, name = _section(found, key)
         if name in section:

@@ -82,7 +82,7 @@ flags.DEFINE_integer(
     "max_shapes",
     8,
     "sizes to compile for; of more, like ones are padded to one, by at most 30%, "
-    "which changes results a little",
+    "which changes results where a network takes statistics of a picture (CycleGAN)",
     flag_values=FLAGS,
     lower_bound=1,
 )

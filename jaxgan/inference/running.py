@@ -241,7 +241,8 @@ def _groups(
                 say(
                     f"--{field}: pictures of {len(extents)} sizes are padded to "
                     f"{count}, by at most {sizes.GROWTHS[-1] - 1:.0%}, for a program "
-                    "each; --max_shapes allows more"
+                    "each; statistics of a picture (instance norm) see the margins, "
+                    f"and their results change; --max_shapes={len(exact)} pads none so"
                 )
 
     def pad(field: str, shape: Shape) -> Shape:

@@ -36,6 +36,7 @@ from jaxgan.training.profiling import Profiler
 from jaxgan.training.programs import (
     Leg,
     Programs,
+    learns_beyond,
     legs,
     root_key,
     stretches,
@@ -139,6 +140,13 @@ _NO_MEMORY = (
 )
 
 
+_RATES_END = (
+    "the learning rates have fallen to 0 there; start another run with "
+    "--init_from=RUN, and longer stages if they shall fall later (their lengths in "
+    "config.system)"
+)
+
+
 class _Trainer:
     """One start of a run."""
 
@@ -166,6 +174,8 @@ class _Trainer:
         self.first_process = jax.process_index() == 0
         self.legs = legs(system.stages, self.settings["num_steps"])
         self.total = self.legs[-1].end if self.legs else 0
+        self.scheduled = sum(stage.num_steps for stage in system.stages)
+        self.learns_on = bool(self.legs) and learns_beyond(system)
         self.feeds = Feeds(make_task, config, mesh)
         self.programs = Programs(
             system, config["seed"], mesh, frozen, config["devices"]["host"]
@@ -291,11 +301,13 @@ class _Trainer:
             self.writer = Writer(self.workdir, step)
         if self.legs and step >= self.total:
             behind = f", and the run has {step}" if step > self.total else ""
+            on = "raise training.num_steps to go on" if self.learns_on else _RATES_END
             self._say(
-                f"nothing is left to do: {self.total} steps are asked for{behind}; "
-                "raise training.num_steps to go on"
+                f"nothing is left to do: {self.total} steps are asked for{behind}; {on}"
             )
             self.evaluation = runs.last_figures(self.workdir)
+        elif self.legs and self.total > self.scheduled and not self.learns_on:
+            self._say(f"beyond step {self.scheduled} nothing is learned: {_RATES_END}")
         if self.settings["evaluate_every"] and self.evaluate_fn is None:
             self._say("no protocol evaluates this system: evaluate_every does nothing")
         self.progress = Progress(

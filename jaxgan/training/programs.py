@@ -48,6 +48,16 @@ def legs(stages: tuple[Stage, ...], num_steps: int | None) -> list[Leg]:
     return found
 
 
+def learns_beyond(system: System) -> bool:
+    """Whether a rate is left when the last stage has had its own length.
+
+    By schedules that count one update a step.
+    """
+    last, players = system.stages[-1], system.optimizers()
+    rates = (players[name].learning_rate(last.num_steps) for name in last.players)
+    return any(rate > 0 for rate in rates)
+
+
 def stretches(step: int, end: int, steps_per_call: int) -> list[tuple[int, int]]:
     """`[(steps a call, last step)]` from `step` to the end of a stage.
 

@@ -256,6 +256,14 @@ def test_own_data_does_not_inherit_the_fields_of_an_embedded_set(name):
     assert other["data"].get("fields") == fields
 
 
+def test_own_unpaired_data_have_no_truth():
+    assert load(spec="cyclegan:demo")["evaluation"]["paired"]
+    own = "--config.data.source=folder:/apples_and_pears"
+    assert load(own, spec="cyclegan:demo")["evaluation"]["paired"] is False
+    known = "--config.evaluation.paired=True"
+    assert load(own, known, spec="cyclegan:demo")["evaluation"]["paired"] is True
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

@@ -150,6 +150,18 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path, capsys):
     assert "1 steps are asked for, and the run has 2;" in capsys.readouterr().out
 
 
+def test_a_run_whose_rates_have_fallen_to_nothing_says_so(tmp_path, capsys):
+    falls = {"system__decay_steps": 6}
+    toy.train(tmp_path, **falls)
+    assert "nothing is learned" not in capsys.readouterr().out
+    toy.train(tmp_path, **falls)
+    said = capsys.readouterr().out
+    assert "nothing is left to do" in said and "--init_from=RUN" in said
+    assert "raise training.num_steps" not in said
+    toy.train(tmp_path, training__num_steps=14, **falls)
+    assert "beyond step 12 nothing is learned: the learning" in capsys.readouterr().out
+
+
 def test_the_grid_shows_the_same_inputs_all_run_long(tmp_path):
     toy.train(tmp_path, training__sample_every=3)
     from PIL import Image

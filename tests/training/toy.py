@@ -47,6 +47,7 @@ class Toy:
     warmup_steps: int = 6
     adversarial_steps: int = 6
     learning_rate: float = 0.05
+    decay_steps: int = 0  # of a player's own updates, to a rate of 0
     pool_groups: int = 8
     layers: tuple[int, ...] = (1, 2)
     explode_at: int = -1  # the adversarial loss is infinite from this update on
@@ -64,7 +65,8 @@ class Toy:
 
     def optimizers(self):
         # Plain descent: sharded and whole runs agree to rounding.
-        sgd = lambda name: core.player((name,), optax.identity(), self.learning_rate)  # noqa: E731
+        rate = core.linear_decay(self.learning_rate, 0, self.decay_steps)
+        sgd = lambda name: core.player((name,), optax.identity(), rate)  # noqa: E731
         return {"generator": sgd("generator"), "discriminator": sgd("discriminator")}
 
     def pretrained(self):
