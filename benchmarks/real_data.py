@@ -65,7 +65,6 @@ RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
             "system.constant_steps": 37 * 107,
             "system.decay_steps": 18 * 107,
             "system.epoch_steps": 107,
-            "training.num_steps": 6000,
             "training.evaluate_every": 1500,
             "training.sample_every": 1500,
         },
