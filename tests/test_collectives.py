@@ -74,6 +74,30 @@ def test_devices_share_the_work_and_exchange_no_activation(case):
     _check_reduced(system, program, [c for c in found if c.kind == "all-reduce"], case)
 
 
+@pytest.mark.parametrize("name", ["dcgan/dcgan", "pix2pix/pix2pix"])
+def test_split_parameters_are_gathered_to_be_applied_and_moments_never(name):
+    system_name, part = name.split("/")
+    system = systems.get(system_name)(**SMALL[name].fields)
+    mesh = sharding.make_mesh({"data": 1, "model": DEVICES})
+    program = steps.program(system, part, DEVICES, mesh, abstract=True)
+    state, *others = program.arguments
+    where = sharding.shardings(mesh, state, large=64)
+    (stage,) = system.stages
+    step = jax.jit(
+        sharding.gathered(stage.step, mesh),
+        out_shardings=(where, sharding.replicated(mesh)),
+    )
+    lowered = step.lower(sharding.placed(state, where), *others)
+    found = hlo.collective_list(hlo.text_of(lowered.compile(hlo.QUICK)))
+    sizes = {
+        n: 4 * sum(x.size for x in jax.tree.leaves(p)) for n, p in state.params.items()
+    }
+    # The discriminator as it was, for its own update, and as it is then.
+    once_each = 2 * sizes["discriminator"] + sizes["generator"]
+    gathered = sum(c.size for c in found if c.kind == "all-gather")
+    assert 0.9 * once_each <= gathered <= 1.05 * once_each
+
+
 def _gathered(program: steps.Program) -> list[int]:
     """Bytes of what a pool gathers: the batch, if the pool is whole on every device."""
     if not program.is_step:

@@ -7,6 +7,7 @@ from typing import Any
 
 import flax.linen as nn
 
+from jaxgan.core import placement
 from jaxgan.core.remat import rematerialized
 from jaxgan.core.types import Key, Params
 
@@ -32,6 +33,8 @@ def forward(
 ) -> tuple[Any, Params]:
     """Applies a network and returns its outputs and its new collections.
 
+    Parameters that lie split over devices are gathered here.
+
     Args:
       module: the network.
       params: its parameters.
@@ -51,7 +54,7 @@ def forward(
             variables, *inputs, rngs=rngs, mutable=list(stats), **options
         )
 
-    return rematerialized(apply, remat)(params, stats, *inputs)
+    return rematerialized(apply, remat)(placement.unsplit(params), stats, *inputs)
 
 
 def predict(

@@ -30,6 +30,17 @@ def over_batch(tree: Any) -> Any:
     return jax.tree.map(split, tree)
 
 
+def unsplit(tree: Any) -> Any:
+    """Arrays, whole on every device where the mesh splits large ones over `model`.
+
+    So are their gradients; nothing that is computed with them is split as they were.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.shape.get("model", 1) == 1:
+        return tree
+    return replicated(tree)
+
+
 def replicated(tree: Any) -> Any:
     """Arrays, whole on every device."""
     if devices() == 1:

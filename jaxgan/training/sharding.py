@@ -2,8 +2,8 @@
 
 Axes: `data` and `model`. Batches are split over both; parameters are whole on every
 device, or, where `model` is larger than 1, the large ones lie split over it and are
-gathered for a step (`gathered`). What a config names in `devices.host` rests in the
-memory of the hosts between steps (`near`, `resting`).
+gathered where a network is applied (`gathered`). What a config names in `devices.host`
+rests in the memory of the hosts between steps (`near`, `resting`).
 """
 
 from __future__ import annotations
@@ -216,8 +216,11 @@ def placed(tree: Any, where: Any) -> Any:
 
 
 def gathered(step: Step, mesh: Mesh) -> Step:
-    """A stage's step that sees whole arrays, and the mesh: what lies split over `model`
-    is gathered before it, and may be cut again after it.
+    """A stage's step that sees the mesh.
+
+    Of what lies split over `model`, parameters are gathered wherever a network is
+    applied (`core.forward`), statistics here. Optimisers' moments are never whole: each
+    device updates its part of them and of the parameters.
 
     Left to itself, XLA splits activations along with the parameters, and both of its
     partitioners then compute wrong gradients of some networks (DCGAN's, on a mesh of
@@ -234,7 +237,8 @@ def gathered(step: Step, mesh: Mesh) -> Step:
         if mesh.shape["model"] == 1:
             return state
         where = shardings(mesh, state, large=sys.maxsize)
-        return jax.lax.with_sharding_constraint(state, where)
+        found = jax.lax.with_sharding_constraint(state, where)
+        return state.replace(stats=found.stats, memory=found.memory)
 
     def call(state: TrainState, *others: Any) -> tuple[TrainState, Any]:
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
