@@ -11,7 +11,8 @@ array_record; a TFRecord copy is converted beside itself. A folder or zip of sha
 one file of packed grids: --config.data.source=npz:chairs.npz. Meshes are filled, since
 3D-GAN's shapes are solid, and their empty border is a 32nd of the grid, as that of
 3DShapeNets' 30^3 grids in 32^3 or 64^3. A run's modes read meshes likewise; of meshes
-that were prepared otherwise give them the .npz.
+that were prepared otherwise give them the .npz. Of probabilities, such as `sample`
+writes, a cell above 0.5 is solid.
 
 Folders `train`, `val` and `test`, wherever in a path, are the shapes' splits; the first
 other folder is their label: chair/30/test/a.mat is a test shape of label `chair`. Where
@@ -126,7 +127,7 @@ def _pack(files: Files, output: str, read: Callable[[bytes, str], Any]) -> str:
             skipped.append(f"{name}: {why.strerror or why}")
             continue
         for grid in found:
-            packed.append(np.packbits(grid.astype(bool)))
+            packed.append(np.packbits(grid > 0.5))
             names.append(name)
             shapes.add(grid.shape)
     if not shapes:

@@ -46,6 +46,16 @@ def test_folder_of_shapes_becomes_a_source_of_voxels(shapes, tmp_path, capsys):
     assert desks.num_examples == 1
 
 
+def test_probabilities_are_solid_above_a_half(tmp_path):
+    (tmp_path / "in").mkdir()
+    grid = np.linspace(0, 1, 6**3, dtype=np.float32).reshape(6, 6, 6)
+    np.savez(tmp_path / "in" / "a.npz", voxels=grid)
+    run(f"--source=folder:{tmp_path}/in", f"--output={tmp_path}/out.npz")
+    with np.load(tmp_path / "out.npz") as stored:
+        cells = np.unpackbits(stored["packed"][0])[: 6**3].reshape(6, 6, 6)
+    np.testing.assert_array_equal(cells, grid > 0.5)
+
+
 def test_its_own_output_is_no_source(shapes, capsys, monkeypatch):
     root, _ = shapes
     monkeypatch.chdir(root)
