@@ -35,6 +35,26 @@ def test_lossless_files_are_read_bit_for_bit(format, channels):
     assert (convert(read, channels) == values).all()
 
 
+_TURNS = {1: 0, 3: 2, 6: -1, 8: 1}  # quarters, by the camera's note
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["png", "tiff"])
+def test_pictures_are_read_as_they_are_stored_or_upright(format, orientation):
+    values = picture(0, 4, 6)
+    sixteen = values[..., 0].astype(np.uint16) * 257
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for stored, wanted in ((values, values), (sixteen, values[..., :1])):
+        file = saved(Image.fromarray(stored), format, exif=exif)
+        np.testing.assert_array_equal(decode(file), wanted)
+        turned = decode(file, upright=True)
+        if orientation in _TURNS:
+            np.testing.assert_array_equal(turned, np.rot90(wanted, _TURNS[orientation]))
+        else:
+            assert turned.shape[:2] == ((4, 6) if orientation < 5 else (6, 4))
+
+
 def test_transparency_is_laid_over_white():
     rgba = np.zeros((2, 2, 4), np.uint8)
     rgba[0, 0] = (10, 20, 30, 255)
