@@ -8,6 +8,7 @@ import pytest
 from jaxgan import prepare
 from jaxgan.core import UserError
 from jaxgan.data import make_task
+from jaxgan.inference import marks
 
 
 @pytest.fixture
@@ -68,6 +69,19 @@ def test_its_own_output_is_no_source(shapes, capsys, monkeypatch):
     (root / "alone" / "a.npy").unlink()
     with pytest.raises(UserError, match="nothing in it but --output=alone/out.npz"):
         run("--source=folder:alone", "--output=alone/out.npz")
+
+
+def test_a_file_of_the_user_s_is_not_replaced(shapes, tmp_path):
+    root, grids = shapes
+    results = tmp_path / "results.npz"  # of `generate`
+    np.savez(results, voxels=grids[0])
+    marks.add(results)
+    for mine in (root / "chair" / "b.npz", results):
+        before = mine.read_bytes()
+        for source in (f"folder:{root}", f"folder:{root}/chair"):
+            with pytest.raises(UserError, match=f"{mine.name} would replace your file"):
+                run(f"--source={source}", f"--output={mine}")
+        assert mine.read_bytes() == before
 
 
 def test_a_damaged_member_of_an_archive_is_skipped(shapes, tmp_path, capsys):
