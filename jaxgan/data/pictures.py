@@ -30,6 +30,7 @@ FILTERS = {
     "nearest": Image.Resampling.NEAREST,
 }
 RESIZES = ("stretch", "cover", "width", "crop")
+_ANIMATED = ("PNG", "AVIF", "GIF", "WEBP")  # not the previews of JPEG, TIFF's pages
 BACKGROUND = 255  # what shows through transparent pixels
 _ORIENTATION = 0x0112  # the EXIF tag
 _WAY_BACK = {6: 8, 8: 6}  # the quarter turns; other orientations undo themselves
@@ -71,6 +72,11 @@ def decode(data: bytes, classes: bool = False, upright: bool = False) -> Picture
       Unusable: if it is not a whole image file.
     """
     with _opened(data) as image:
+        if image.format in _ANIMATED and getattr(image, "is_animated", False):
+            warn_once(
+                "some pictures are animations, of which the first frame alone is read; "
+                "`generate` treats every frame of a GIF or WebP"
+            )
         if upright:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from jaxgan.core import UserError, errors
 from jaxgan.data.pictures import (
@@ -230,6 +230,21 @@ def test_class_maps_are_never_interpolated():
 def test_unknown_ways_are_refused(options, message):
     with pytest.raises(UserError, match=message):
         Prepare(8, 8, **options)
+
+
+@pytest.mark.parametrize("format", ["png", "gif", "webp", "avif"])
+def test_animations_are_told_of_once(format, monkeypatch, caplog):
+    if format == "avif" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    monkeypatch.setattr(errors, "_told", set())
+    first, second = (Image.fromarray(picture(seed)) for seed in (0, 1))
+    decode(saved(first, format))
+    assert not caplog.messages
+    for _ in range(2):
+        read = decode(saved(first, format, save_all=True, append_images=[second]))
+    assert read.shape == (20, 24, 3)
+    (message,) = caplog.messages
+    assert "the first frame alone is read" in message
 
 
 def test_dark_16_bit_files_are_told_of_once(monkeypatch, caplog):
