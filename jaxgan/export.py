@@ -5,8 +5,9 @@
         --size=256x512 --platforms=cpu
 
 The program takes any number of examples, and pictures of any size that the network
-can take. A fresh process that can import neither this library nor Flax loads it and
-compares, before anything is written.
+can take; a mode whose code must know these takes --batch_size or --size. A fresh
+process that can import neither this library nor Flax loads it and compares, before
+anything is written.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ array_record; a TFRecord copy is converted beside itself. A folder or zip of sha
 one file of packed grids: --config.data.source=npz:chairs.npz. Meshes are filled, since
 3D-GAN's shapes are solid, and their empty border is a 32nd of the grid, as that of
 3DShapeNets' 30^3 grids in 32^3 or 64^3. A run's modes read meshes likewise; of meshes
-that were prepared otherwise give them the .npz.
+that were prepared otherwise give them the .npz. Of probabilities, such as `sample`
+writes, a cell above 0.5 is solid.
 
 Folders `train`, `val` and `test`, wherever in a path, are the shapes' splits; the first
 other folder is their label: chair/30/test/a.mat is a test shape of label `chair`. Where
@@ -25,6 +26,7 @@ import dataclasses
 import io
 import re
 import sys
+import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -40,7 +42,7 @@ from jaxgan.data import prepare
 from jaxgan.data.files import SPLIT_FOLDERS, Files, open_files
 from jaxgan.data.pictures import Unusable
 from jaxgan.data.sources import split_name
-from jaxgan.inference import grids
+from jaxgan.inference import grids, marks
 from jaxgan.inference.saving import disk, require_file, whole
 
 FLAGS = flags.FlagValues()
@@ -94,6 +96,7 @@ def main(argv: Sequence[str]) -> None:
                 f"give at most {resolution // 2 - 1}"
             )
         files = open_files(scheme, rest, (*grids.SUFFIXES, ".mat"), "shapes")
+        _require_free(Path(FLAGS.output))
         if scheme == "folder":
             files = _without(files, Path(rest).expanduser(), Path(FLAGS.output))
         as_grids = partial(_read, resolution=resolution, pad=pad, filled=FLAGS.filled)
@@ -111,9 +114,28 @@ def _without(files: Files, folder: Path, output: Path) -> Files:
     return dataclasses.replace(files, names=names)
 
 
+def _require_free(output: Path) -> None:
+    """Makes sure that a file can be written and replaces none of the user's."""
+    require_file(output)
+    with disk(output):
+        exists = output.exists()
+    if exists and not _is_prepared(output):
+        raise UserError(
+            f"--output={output} would replace your file of that name, which no earlier "
+            "`jaxgan prepare` wrote: move it, or choose another name"
+        )
+
+
+def _is_prepared(path: Path) -> bool:
+    """Whether an earlier command wrote it; results of `generate` are not packed."""
+    if not marks.has(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return "packed.npy" in archive.namelist()
+
+
 def _pack(files: Files, output: str, read: Callable[[bytes, str], Any]) -> str:
     """Writes all grids of the files, packed, with what their paths say of them."""
-    require_file(Path(output))
     packed, names, skipped = [], [], []
     shapes: set[tuple[int, ...]] = set()
     for name in files.names:
@@ -126,7 +148,7 @@ def _pack(files: Files, output: str, read: Callable[[bytes, str], Any]) -> str:
             skipped.append(f"{name}: {why.strerror or why}")
             continue
         for grid in found:
-            packed.append(np.packbits(grid.astype(bool)))
+            packed.append(np.packbits(grid > 0.5))
             names.append(name)
             shapes.add(grid.shape)
     if not shapes:
@@ -144,15 +166,16 @@ def _pack(files: Files, output: str, read: Callable[[bytes, str], Any]) -> str:
         print(f"skipped {line}", file=sys.stderr)
     classes, label = np.unique([_label(n) for n in names], return_inverse=True)
     more: dict[str, Any] = {**_splits(files.name, names), **_objects(names)}
-    with disk(Path(output)), whole(Path(output)) as partial, open(partial, "wb") as out:
+    with disk(Path(output)), whole(Path(output)) as path:
         np.savez_compressed(
-            out,
+            path,
             packed=np.stack(packed),
             shape=np.array(shapes.pop()),
             label=label.astype(np.int32),
             classes=classes,
             **more,
         )
+        marks.add(path)
     counts = f"{len(names)} shapes in {len(classes)} classes, {len(skipped)} skipped"
     if "split" in more:
         splits, sizes = np.unique(more["split"], return_counts=True)

@@ -8,6 +8,7 @@ import pytest
 from jaxgan import prepare
 from jaxgan.core import UserError
 from jaxgan.data import make_task
+from jaxgan.inference import marks
 
 
 @pytest.fixture
@@ -46,6 +47,16 @@ def test_folder_of_shapes_becomes_a_source_of_voxels(shapes, tmp_path, capsys):
     assert desks.num_examples == 1
 
 
+def test_probabilities_are_solid_above_a_half(tmp_path):
+    (tmp_path / "in").mkdir()
+    grid = np.linspace(0, 1, 6**3, dtype=np.float32).reshape(6, 6, 6)
+    np.savez(tmp_path / "in" / "a.npz", voxels=grid)
+    run(f"--source=folder:{tmp_path}/in", f"--output={tmp_path}/out.npz")
+    with np.load(tmp_path / "out.npz") as stored:
+        cells = np.unpackbits(stored["packed"][0])[: 6**3].reshape(6, 6, 6)
+    np.testing.assert_array_equal(cells, grid > 0.5)
+
+
 def test_its_own_output_is_no_source(shapes, capsys, monkeypatch):
     root, _ = shapes
     monkeypatch.chdir(root)
@@ -58,6 +69,19 @@ def test_its_own_output_is_no_source(shapes, capsys, monkeypatch):
     (root / "alone" / "a.npy").unlink()
     with pytest.raises(UserError, match="nothing in it but --output=alone/out.npz"):
         run("--source=folder:alone", "--output=alone/out.npz")
+
+
+def test_a_file_of_the_user_s_is_not_replaced(shapes, tmp_path):
+    root, grids = shapes
+    results = tmp_path / "results.npz"  # of `generate`
+    np.savez(results, voxels=grids[0])
+    marks.add(results)
+    for mine in (root / "chair" / "b.npz", results):
+        before = mine.read_bytes()
+        for source in (f"folder:{root}", f"folder:{root}/chair"):
+            with pytest.raises(UserError, match=f"{mine.name} would replace your file"):
+                run(f"--source={source}", f"--output={mine}")
+        assert mine.read_bytes() == before
 
 
 def test_a_damaged_member_of_an_archive_is_skipped(shapes, tmp_path, capsys):

@@ -30,7 +30,10 @@ FILTERS = {
     "nearest": Image.Resampling.NEAREST,
 }
 RESIZES = ("stretch", "cover", "width", "crop")
+_ANIMATED = ("PNG", "AVIF", "GIF", "WEBP")  # not the previews of JPEG, TIFF's pages
 BACKGROUND = 255  # what shows through transparent pixels
+_ORIENTATION = 0x0112  # the EXIF tag
+_WAY_BACK = {6: 8, 8: 6}  # the quarter turns; other orientations undo themselves
 
 Picture: TypeAlias = UInt8[np.ndarray, "h w c"]
 OtherPicture: TypeAlias = UInt8[np.ndarray, "_ _ _"]  # a result of another size
@@ -59,8 +62,8 @@ def decode(data: bytes, classes: bool = False, upright: bool = False) -> Picture
       data: the file.
       classes: it is a map of class numbers: they are returned as they are stored,
         palette or not.
-      upright: turn the picture as the camera noted in the file; data sets are read
-        without, as TensorFlow and Pillow do.
+      upright: turn the picture as the camera noted in the file; data sets are read as
+        they are stored, as TensorFlow does.
 
     Returns:
       `[h, w, 1]` or `[h, w, 3]`.
@@ -69,10 +72,29 @@ def decode(data: bytes, classes: bool = False, upright: bool = False) -> Picture
       Unusable: if it is not a whole image file.
     """
     with _opened(data) as image:
-        image.load()
+        if image.format in _ANIMATED and getattr(image, "is_animated", False):
+            warn_once(
+                "some pictures are animations, of which the first frame alone is read; "
+                "`generate` treats every frame of a GIF or WebP"
+            )
         if upright:
+            image.load()
             ImageOps.exif_transpose(image, in_place=True)
+        else:
+            _load_as_stored(image)
         return _to_array(image, classes)
+
+
+def _load_as_stored(image: Image.Image) -> None:
+    """Loads the pixels as they lie in the file; Pillow turns those of a TIFF."""
+    if image.format != "TIFF":
+        image.load()
+        return
+    noted = image.getexif().get(_ORIENTATION)
+    image.load()
+    if noted is not None and _ORIENTATION not in image.getexif():
+        image.getexif()[_ORIENTATION] = _WAY_BACK.get(noted, noted)
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def decode_frames(data: bytes) -> list[Picture]:

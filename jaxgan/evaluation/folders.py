@@ -1,6 +1,7 @@
 """Two folders of images against each other, whatever made them.
 
 PSNR, SSIM and L1 where the files' names agree, FID and KID with a feature network.
+Pictures are turned as the camera noted in the file, as `generate` turns them.
 """
 
 from __future__ import annotations
@@ -197,7 +198,7 @@ def _pictures(files: Files, options: Options) -> Iterator[UInt8[np.ndarray, "1 h
 
 def _read(files: Files, name: str) -> Picture:
     try:
-        return decode(files.read(name))
+        return decode(files.read(name), upright=True)
     except (Unusable, OSError) as error:
         raise UserError(f"{files.name}/{name}: {error}; repair or remove it") from error
 

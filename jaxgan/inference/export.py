@@ -81,18 +81,26 @@ def build(
     for platform in platforms:
         core.one_of(platform, PLATFORMS, "--platforms:")
     attempt = functools.partial(
-        _build, mode, variables, frozen, static, size, batch_size, platforms
+        _attempt, mode, variables, frozen, static, size, platforms=platforms
     )
-    if mode.per_example:
-        with contextlib.suppress(_Unsuited):
-            return attempt(separate=True)
     try:
-        return attempt(separate=False)
+        return attempt(batch_size)
     except _Unsuited as error:
-        fix = "--size=HEIGHTxWIDTH" if error.spatial else "--batch_size=NUMBER"
+        what, fix = "size of pictures", "--size=HEIGHTxWIDTH, such as --size=256x256"
+        if not error.spatial or (batch_size is None and _works(attempt, 1)):
+            what, fix = "number of examples", "--batch_size=NUMBER, such as 1"
         raise UserError(
-            f"this mode cannot be exported for any size ({error}): fix it with {fix}"
+            f"this mode cannot be exported for any {what}, which its code must know: "
+            f"fix it with {fix}"
         ) from error
+
+
+def _works(attempt: Callable[[int], Exported], batch_size: int) -> bool:
+    try:
+        attempt(batch_size)
+    except _Unsuited:
+        return False
+    return True
 
 
 class _Unsuited(Exception):
@@ -101,6 +109,25 @@ class _Unsuited(Exception):
     def __init__(self, reason: str, spatial: bool):
         super().__init__(reason)
         self.spatial = spatial
+
+
+def _attempt(
+    mode: core.Mode,
+    variables: Mapping[str, Any],
+    frozen: core.Frozen,
+    static: Mapping[str, Any],
+    size: tuple[int, int] | None,
+    batch_size: int | None,
+    platforms: Sequence[str],
+) -> Exported:
+    """Each example by itself where the mode's code allows it."""
+    build = functools.partial(
+        _build, mode, variables, frozen, static, size, batch_size, platforms
+    )
+    if mode.per_example:
+        with contextlib.suppress(_Unsuited):
+            return build(separate=True)
+    return build(separate=False)
 
 
 def _build(

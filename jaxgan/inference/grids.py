@@ -1,4 +1,8 @@
-"""Users' shapes as occupancy grids: arrays, packed voxels, .binvox files, meshes."""
+"""Users' shapes as occupancy grids: arrays, packed voxels, .binvox files, meshes.
+
+Floating-point arrays in [0, 1], such as `sample` writes, are probabilities and stay
+what they are; of all others a cell is filled or not.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, Float32, Shaped, UInt8
 
 from jaxgan import ops
 from jaxgan.core.optional import require
@@ -20,7 +24,7 @@ ARRAY_SUFFIXES = (".npz", ".npy", ".binvox")
 MESH_SUFFIXES = (".obj", ".ply", ".stl", ".off")
 SUFFIXES = ARRAY_SUFFIXES + MESH_SUFFIXES
 KEYS = ("voxels", "packed")
-Grids: TypeAlias = UInt8[np.ndarray, "n x y z"]
+Grids: TypeAlias = UInt8[np.ndarray, "n x y z"] | Float32[np.ndarray, "n x y z"]
 Grid: TypeAlias = Float[np.ndarray, "r r r 1"]
 
 
@@ -38,6 +42,8 @@ def read(
     filled: bool = True,
 ) -> Grids:
     """The cubes in a file, z up: one, or as many as an array file holds.
+
+    They are float32 if they are probabilities, else uint8.
 
     Args:
       data: the file.
@@ -72,11 +78,13 @@ def fit(grid: Shaped[np.ndarray, "x x x"], resolution: int) -> Grid:
     """A cube at the network's resolution.
 
     Smaller ones are centred and their voxels repeated, larger ones pooled: a voxel is
-    filled if anything in it is, so that thin parts stay.
+    as full as the fullest in it, so that thin parts stay.
     """
     factor = -(-grid.shape[0] // resolution)
     whole = voxel_grids.fit(jnp.asarray(grid)[None], factor * resolution)
-    return np.asarray(ops.downsample_voxels(voxel_grids.to_batch(whole), factor))[0]
+    is_float = jnp.issubdtype(whole.dtype, jnp.floating)
+    batch = whole[..., None] if is_float else voxel_grids.to_batch(whole)
+    return np.asarray(ops.downsample_voxels(batch, factor))[0]
 
 
 def _from_arrays(loaded: Any) -> Grids:
@@ -107,6 +115,9 @@ def _as_grids(values: np.ndarray) -> Grids:
         raise Unusable(
             f"holds an array of shape {values.shape}, not grids [n, r, r, r]"
         )
+    is_float = np.issubdtype(values.dtype, np.floating)
+    if is_float and np.all((values >= 0) & (values <= 1)):
+        return values.astype(np.float32)
     return (values > 0.5).astype(np.uint8)
 
 

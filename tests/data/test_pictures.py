@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from jaxgan.core import UserError, errors
 from jaxgan.data.pictures import (
@@ -33,6 +33,26 @@ def test_lossless_files_are_read_bit_for_bit(format, channels):
     options = {"lossless": True} if format == "webp" else {}
     read = decode(encode(values, format, **options))
     assert (convert(read, channels) == values).all()
+
+
+_TURNS = {1: 0, 3: 2, 6: -1, 8: 1}  # quarters, by the camera's note
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["png", "tiff"])
+def test_pictures_are_read_as_they_are_stored_or_upright(format, orientation):
+    values = picture(0, 4, 6)
+    sixteen = values[..., 0].astype(np.uint16) * 257
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for stored, wanted in ((values, values), (sixteen, values[..., :1])):
+        file = saved(Image.fromarray(stored), format, exif=exif)
+        np.testing.assert_array_equal(decode(file), wanted)
+        turned = decode(file, upright=True)
+        if orientation in _TURNS:
+            np.testing.assert_array_equal(turned, np.rot90(wanted, _TURNS[orientation]))
+        else:
+            assert turned.shape[:2] == ((4, 6) if orientation < 5 else (6, 4))
 
 
 def test_transparency_is_laid_over_white():
@@ -210,6 +230,21 @@ def test_class_maps_are_never_interpolated():
 def test_unknown_ways_are_refused(options, message):
     with pytest.raises(UserError, match=message):
         Prepare(8, 8, **options)
+
+
+@pytest.mark.parametrize("format", ["png", "gif", "webp", "avif"])
+def test_animations_are_told_of_once(format, monkeypatch, caplog):
+    if format == "avif" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    monkeypatch.setattr(errors, "_told", set())
+    first, second = (Image.fromarray(picture(seed)) for seed in (0, 1))
+    decode(saved(first, format))
+    assert not caplog.messages
+    for _ in range(2):
+        read = decode(saved(first, format, save_all=True, append_images=[second]))
+    assert read.shape == (20, 24, 3)
+    (message,) = caplog.messages
+    assert "the first frame alone is read" in message
 
 
 def test_dark_16_bit_files_are_told_of_once(monkeypatch, caplog):

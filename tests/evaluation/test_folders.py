@@ -57,6 +57,20 @@ def test_equal_folders_have_no_error_and_suffixes_and_folders_may_differ(tmp_pat
     assert compare_folders(b, a + "/../a/", Options(), feature_network())
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_pictures_are_turned_as_the_camera_noted(tmp_path, suffix):
+    """Results of `generate` are upright, the photos that they are held against lie."""
+    upright = write(tmp_path / "a", A)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise to be upright
+    (tmp_path / "b").mkdir()
+    for i, image in enumerate(A):
+        lying = Image.fromarray(np.ascontiguousarray(np.rot90(image)))
+        lying.save(tmp_path / "b" / f"{i}{suffix}", exif=exif)
+    row = compare_folders(upright, str(tmp_path / "b"), Options(), feature_network())
+    assert row["l1"] == 0 and row["fid/clean"] == pytest.approx(0, abs=1e-4)
+
+
 def test_fid_and_kid_of_folders_without_namesakes(tmp_path):
     a = write(tmp_path / "a", A)
     b = write(tmp_path / "b", B, [f"x{i}" for i in range(5)])

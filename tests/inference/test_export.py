@@ -205,10 +205,26 @@ def sized(**options) -> core.Mode:
 
 
 def test_code_that_must_know_its_size_says_so():
-    with pytest.raises(UserError, match="cannot be exported .*--size=HEIGHTxWIDTH"):
+    with pytest.raises(UserError, match="any size of pic.*--size=HEIGHTxWIDTH") as said:
         export.build(sized(), {}, {}, {}, platforms=("cpu",))
+    assert "DimExpr" not in str(said.value)
     made = export.build(sized(), {}, {}, {}, size=(8, 12), platforms=("cpu",))
     assert made.outputs == {"image": ("b", 8, 12, 3)}
+
+
+@pytest.mark.parametrize("spec", [core.Image(3), core.Image(3, (8, 12))])
+def test_code_that_must_know_its_batch_says_so(spec):
+    def fn(given, key):
+        x = given["image"]
+        return {"image": x + sum(range(x.shape[0]))}
+
+    mode = toys.mode(fn, {"image": spec}, {"image": spec}, per_example=False)
+    with pytest.raises(UserError, match="any number of exam.*--batch_size=N") as said:
+        export.build(mode, {}, {}, {}, platforms=("cpu",))
+    assert "DimExpr" not in str(said.value)
+    assert "DimExpr" in str(said.value.__cause__)  # for whoever mends the mode
+    made = export.build(mode, {}, {}, {}, batch_size=2, platforms=("cpu",))
+    assert made.outputs["image"][0] == 2
 
 
 def test_examples_that_share_statistics_share_a_key():

@@ -338,6 +338,24 @@ def test_grids_of_other_resolutions_fit():
     np.testing.assert_array_equal(half, grid.reshape(4, 2, 4, 2, 4, 2).max((1, 3, 5)))
 
 
+def test_probabilities_stay_what_they_are():
+    grid = np.zeros((8, 8, 8), np.float64)
+    grid[2, 2, 2], grid[3, 3, 3], grid[4, 4, 4] = 0.2, 0.4, 0.9
+    source = inputs.shapes(
+        "voxels", core.Voxels(8), in_memory(a_npz=npz(voxels=grid)), print
+    )
+    found = source.item(0)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[..., 0], grid.astype(np.float32))
+    half = grids.fit(source._grids("a.npz")[0], 4)[..., 0]
+    assert half[1, 1, 1] == np.float32(0.4) and half[2, 2, 2] == np.float32(0.9)
+    twice = grids.fit(grid.astype(np.float32), 16)[..., 0]
+    np.testing.assert_array_equal(twice[::2, ::2, ::2], grid.astype(np.float32))
+    # What lies outside [0, 1] is no probability.
+    signed = grids.read(npy(2 * grid - 1), ".npy", 8)[0]
+    np.testing.assert_array_equal(signed, 2 * grid - 1 > 0.5)
+
+
 @pytest.mark.parametrize(
     ("data", "suffix", "message"),
     [

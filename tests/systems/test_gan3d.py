@@ -12,6 +12,8 @@ import pytest
 from jaxgan import core, losses, ops
 from jaxgan.core import UserError
 from jaxgan.data import make_task
+from jaxgan.inference import arguments
+from jaxgan.inference.inputs import Example
 from jaxgan.losses import adversarial
 from jaxgan.networks import voxel
 from jaxgan.planning import hlo
@@ -515,6 +517,23 @@ def test_shapes_are_postprocessed_as_the_authors_viewer_does(tmp_path, monkeypat
         write(path, {"voxels": run(component=component)[..., None]})
         mesh = pytest.importorskip("trimesh").load(path)
         assert len(mesh.split(only_watertight=False)) == parts
+
+
+def test_the_threshold_counts_for_files_of_samples(tmp_path, monkeypatch):
+    monkeypatch.setattr(ops, "render_voxels", lambda solid: solid)  # slow
+    grid = np.zeros((16, 16, 16), np.float32)
+    grid[2:6, 2:6, 2:6], grid[2, 2, 2] = 0.3, 0.9
+    np.savez(tmp_path / "a.npz", voxels=grid)
+    mode = TINY.inference["postprocess"]
+    for threshold, solid in ((0.1, 64), (0.5, 1), (0.95, 0)):
+        given = {"input": str(tmp_path / "a.npz"), "threshold": threshold}
+        found = arguments.read("postprocess", mode, given, arguments.Reader())
+        voxels = found.sources["voxels"].read(
+            Example("a", {"voxels": 0}), jax.random.key(0)
+        )
+        inputs = {**found.static, **found.scalars, "voxels": jnp.asarray(voxels)[None]}
+        out = TINY.postprocess({}, {}, inputs, jax.random.key(0))
+        assert out["voxels"].sum() == solid
 
 
 def test_resolutions_that_do_not_fit_are_refused():
