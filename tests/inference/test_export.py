@@ -312,3 +312,6 @@ def test_dcgan_of_any_padding_takes_any_batch(variant):
     inputs = {"z": z, "statistics": "running"}
     wanted = mode.fn(variables, {}, inputs, jax.random.key(0))["image"]
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    search, few = system.inference["invert"], {"num_iters": 1, "restarts": 2}
+    made = export.build(search, variables, {}, few, platforms=("cpu",))
+    assert made.outputs["z"] == ("b", system.z_dim)
