@@ -180,9 +180,9 @@ def measure(
     )
     shapes = jax.eval_shape(lambda: program.arguments)
     least = _minimum(f"{config['name']}/{part}", system, shapes)
-    compiled, first = _compile(program)
+    compiled, first = compile_timed(program)
     jax.clear_caches()  # what is compiled stays on the disk
-    _, again = _compile(program)
+    _, again = compile_timed(program)
     state, seconds, seen = _time(compiled, program, repetitions, window)
     middle, draws = statistics.median(seconds), data.get("draws", 1)
     images = _images(shapes.batch)
@@ -244,7 +244,7 @@ def _images(batch: Mapping[str, Any]) -> int:
     return sizes.count(max(sizes)) if sizes else 1
 
 
-def _compile(program: steps.Program) -> tuple[Any, dict[str, float]]:
+def compile_timed(program: steps.Program) -> tuple[Any, dict[str, float]]:
     began = time.perf_counter()
     with programs.collector_paused():
         traced = program.call.trace(*program.arguments)

@@ -28,9 +28,9 @@ PATHS = ("linear", "slerp")
 
 
 def draw_latent(
-    prior: str, key: Key, shape: tuple[int, ...], dtype: Any = jnp.float32
+    prior: str, key: Key, shape: tuple[Any, ...], dtype: Any = jnp.float32
 ) -> Float[Array, "*shape"]:
-    """Draws latents of `shape` from a prior.
+    """Draws latents of `shape`, whose sizes may be symbolic, from a prior.
 
     Raises:
       UserError: for an unknown prior.

@@ -30,11 +30,11 @@ def test_a_run_is_a_training_and_its_evaluations(calls, monkeypatch):
 
 
 def test_further_flags_come_after_those_of_the_run(calls, monkeypatch):
-    steps = "--config.training.num_steps"
-    call(monkeypatch, "pix2pix_facades", f"{steps}=3")
+    steps = "--config.system.num_steps"
+    call(monkeypatch, "gan3d_chairs", f"{steps}=3")
     train, *evaluations = calls
     given = [flag for flag in train if flag.startswith(steps)]
-    assert given == [f"{steps}=6000", f"{steps}=3"]  # the last one counts
+    assert given == [f"{steps}=3200", f"{steps}=3"]  # the last one counts
     assert not any(flag.startswith(steps) for e in evaluations for flag in e)
 
 

@@ -139,7 +139,7 @@ class Searched(plans.Planner):
             raise plans.TooLarge
         need = Estimate(None, None, {}, {"temporary": int(used)}, 0, {})
         return plans.StagePlan(
-            *("made up", size, 1, "none", "float32", 0.0, True, need, int(self.limit)),
+            *("made up", size, 1, "none", "float32", 0.0, None, need, int(self.limit)),
         )
 
 
