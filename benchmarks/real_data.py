@@ -148,7 +148,7 @@ RUNS: dict[str, tuple[str, str | None, Flags, list[Flags]]] = {
             "system.discriminator_channels": 24,
             "system.restarts": 2,
             "system.num_iters": 250,
-            "evaluation.num_examples": 16,
+            "evaluation.num_examples": 64,
         },
         [{}],
     ),
