@@ -59,8 +59,10 @@ def computes_on_cpu(arguments: Sequence[str]) -> bool:
       arguments: of the command.
     """
     given = [a.partition("=")[2] for a in arguments if a.startswith("--device=")]
-    chosen = given[-1] if given else os.environ.get("JAX_PLATFORMS", "")
-    if chosen and chosen != "auto":
+    chosen = given[-1] if given else "auto"
+    if chosen == "auto":
+        chosen = os.environ.get("JAX_PLATFORMS", "")
+    if chosen:
         return chosen == "cpu"
     plugins = importlib.metadata.entry_points(group="jax_plugins")
     modules = ("jax_plugins", "libtpu")
