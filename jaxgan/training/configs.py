@@ -64,12 +64,17 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       UserError: for an unknown key of a section that the trainer owns.
     """
-    merged = plain(DEFAULTS)
-    for name, value in plain(config).items():
+    for name, value in config.items():
         check_known(name, (*DEFAULTS, "name", "system", "data"))
         if name in ("devices", "training"):
             for key in value:
                 check_known(f"{name}.{key}", (f"{name}.{k}" for k in DEFAULTS[name]))
+    return _over(DEFAULTS, config)
+
+
+def _over(defaults: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    merged = plain(defaults)
+    for name, value in plain(config).items():
         if isinstance(value, dict) and isinstance(merged.get(name), dict):
             value = {**merged[name], **value}
         merged[name] = value
@@ -258,16 +263,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _completed(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config over the defaults of the trainer, its system and its data."""
-    found = {**plain(DEFAULTS), **config}
-    below: dict[str, Mapping[str, Any]] = {
-        name: values for name, values in DEFAULTS.items() if isinstance(values, dict)
-    }
+    defaults = dict(DEFAULTS)
     cls = registry.SYSTEMS.get(config.get("name", ""))
     if cls is not None:
-        below |= {"system": _defaults(cls), "data": _defaults(Options)}
-    for name, values in below.items():
-        found[name] = {**values, **found.get(name, {})}
-    return found
+        defaults |= {"system": _defaults(cls), "data": _defaults(Options)}
+    return _over(defaults, config)
 
 
 def _defaults(cls: type) -> dict[str, Any]:

@@ -174,8 +174,6 @@ class _Trainer:
         self.first_process = jax.process_index() == 0
         self.legs = legs(system.stages, self.settings["num_steps"])
         self.total = self.legs[-1].end if self.legs else 0
-        self.scheduled = sum(stage.num_steps for stage in system.stages)
-        self.learns_on = bool(self.legs) and learns_beyond(system)
         self.feeds = Feeds(make_task, config, mesh)
         self.programs = Programs(
             system, config["seed"], mesh, frozen, config["devices"]["host"]
@@ -299,15 +297,18 @@ class _Trainer:
             weights = hashes(self.programs.frozen)
             starts.record(self.workdir, self.config, step, examples, weights)
             self.writer = Writer(self.workdir, step)
+        scheduled = sum(stage.num_steps for stage in self.system.stages)
         if self.legs and step >= self.total:
             behind = f", and the run has {step}" if step > self.total else ""
-            on = "raise training.num_steps to go on" if self.learns_on else _RATES_END
+            on = _RATES_END
+            if learns_beyond(self.system):
+                on = "raise training.num_steps to go on"
             self._say(
                 f"nothing is left to do: {self.total} steps are asked for{behind}; {on}"
             )
             self.evaluation = runs.last_figures(self.workdir)
-        elif self.legs and self.total > self.scheduled and not self.learns_on:
-            self._say(f"beyond step {self.scheduled} nothing is learned: {_RATES_END}")
+        elif self.total > scheduled and not learns_beyond(self.system):
+            self._say(f"beyond step {scheduled} nothing is learned: {_RATES_END}")
         if self.settings["evaluate_every"] and self.evaluate_fn is None:
             self._say("no protocol evaluates this system: evaluate_every does nothing")
         self.progress = Progress(

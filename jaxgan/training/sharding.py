@@ -236,9 +236,9 @@ def gathered(step: Step, mesh: Mesh) -> Step:
     def whole(state: TrainState) -> TrainState:
         if mesh.shape["model"] == 1:
             return state
-        where = shardings(mesh, state, large=sys.maxsize)
-        found = jax.lax.with_sharding_constraint(state, where)
-        return state.replace(stats=found.stats, memory=found.memory)
+        found = {"stats": state.stats, "memory": state.memory}
+        where = shardings(mesh, found, large=sys.maxsize)
+        return state.replace(**jax.lax.with_sharding_constraint(found, where))
 
     def call(state: TrainState, *others: Any) -> tuple[TrainState, Any]:
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
