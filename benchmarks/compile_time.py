@@ -20,7 +20,7 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks import report, step_throughput, steps
+from benchmarks import report, step_throughput
 from jaxgan import command, config_files, devices
 from jaxgan.training import configs, sharding
 
@@ -59,11 +59,8 @@ def main(argv: Sequence[str]) -> int:
 
 def start(config: Mapping[str, Any], part: str) -> dict[str, float]:
     """Seconds of `PIECES` in this process."""
-    system = configs.build_system(config)
-    size, mesh = config["training"]["batch_size"], sharding.make_mesh(config["devices"])
-    side = configs.stage_data(config, part).get("image_size")
-    side = side if isinstance(side, int) else 32
-    program = steps.program(system, part, size, mesh, side=side, abstract=True)
+    system, mesh = configs.build_system(config), sharding.make_mesh(config["devices"])
+    program = step_throughput.program_of(config, system, part, mesh, abstract=True)
     return step_throughput.compile_timed(program)[1]
 
 

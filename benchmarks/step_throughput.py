@@ -29,6 +29,7 @@ from typing import Any
 import jax
 import numpy as np
 from absl import flags
+from jax.sharding import Mesh
 
 from benchmarks import feeding, minimum, report, step_page, steps
 from jaxgan import command, config_files, core, devices, huge_pages
@@ -173,18 +174,15 @@ def measure(
     row = _setting(config, system, part)
     size, mesh = config["training"]["batch_size"], sharding.make_mesh(config["devices"])
     sharding.check_batch_size(size, mesh, config["system"].get("microbatches", 1))
-    data = configs.stage_data(config, part)
-    side = data.get("image_size")
-    program = steps.program(
-        system, part, size, mesh, side=side if isinstance(side, int) else 32
-    )
+    program = program_of(config, system, part, mesh)
     shapes = jax.eval_shape(lambda: program.arguments)
     least = _minimum(f"{config['name']}/{part}", system, shapes)
     compiled, first = compile_timed(program)
     jax.clear_caches()  # what is compiled stays on the disk
     _, again = compile_timed(program)
     state, seconds, seen = _time(compiled, program, repetitions, window)
-    middle, draws = statistics.median(seconds), data.get("draws", 1)
+    draws = configs.stage_data(config, part).get("draws", 1)
+    middle = statistics.median(seconds)
     images = _images(shapes.batch)
     row |= {
         "batch_size": size,
@@ -206,6 +204,20 @@ def measure(
             config, system, stage, state, frozen, mesh, seen["steps"]
         )
     return row
+
+
+def program_of(
+    config: Mapping[str, Any],
+    system: core.System,
+    part: str,
+    mesh: Mesh,
+    abstract: bool = False,
+) -> steps.Program:
+    """A stage's or a mode's program, for batches as the config has them."""
+    side = configs.stage_data(config, part).get("image_size")
+    side = side if isinstance(side, int) else 32
+    size = config["training"]["batch_size"]
+    return steps.program(system, part, size, mesh, side=side, abstract=abstract)
 
 
 def _setting(

@@ -138,12 +138,7 @@ def distances(
 
 
 def memorisation(
-    validation: Shaped[AnyArray, "m h w c"],
-    samples: Iterable[Any],
-    *,
-    counts: tuple[int, ...] = COUNTS,
-    value_range: str = "signed",
-    block_size: int = 1000,
+    validation: Shaped[AnyArray, "m h w c"], samples: Iterable[Any], **options: Any
 ) -> dict[str, float]:
     """Mean L2 distance of validation images to the nearest of the first n samples.
 
@@ -155,12 +150,6 @@ def memorisation(
     Raises:
         UserError: if no count is reached.
     """
-    found = distances(
-        validation,
-        samples,
-        counts=counts,
-        value_range=value_range,
-        block_size=block_size,
-    )
+    found = distances(validation, samples, **options)
     row = {f"memorisation/nearest_{n}": float(x.mean()) for n, x in found.items()}
     return row | {"memorisation/num_validation": len(validation)}

@@ -13,6 +13,7 @@ References:
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -95,11 +96,21 @@ def parzen(
     samples: Float[AnyArray, "n d"],
     validation: Float[AnyArray, "v d"],
     test: Float[AnyArray, "m d"],
+    **options: Any,
+) -> dict[str, float]:
+    """The figures of `scored` alone; arguments as there."""
+    return scored(samples, validation, test, **options)[0]
+
+
+def scored(
+    samples: Float[AnyArray, "n d"],
+    validation: Float[AnyArray, "v d"],
+    test: Float[AnyArray, "m d"],
     *,
     sigmas: tuple[float, ...] = SIGMAS,
     num_validation: int = NUM_VALIDATION,
     block_size: int = 1000,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], Float[np.ndarray, " m"]]:
     """The published protocol: sigma on validation images, the mean over the test set.
 
     Args:
@@ -112,30 +123,8 @@ def parzen(
 
     Returns:
         `{parzen: mean in nats, parzen/standard_error: std / sqrt(m), parzen/sigma,
-        parzen/num_samples, parzen/num_test, parzen/num_validation}`.
-    """
-    return scored(
-        samples,
-        validation,
-        test,
-        sigmas=sigmas,
-        num_validation=num_validation,
-        block_size=block_size,
-    )[0]
-
-
-def scored(
-    samples: Float[AnyArray, "n d"],
-    validation: Float[AnyArray, "v d"],
-    test: Float[AnyArray, "m d"],
-    *,
-    sigmas: tuple[float, ...] = SIGMAS,
-    num_validation: int = NUM_VALIDATION,
-    block_size: int = 1000,
-) -> tuple[dict[str, float], Float[np.ndarray, " m"]]:
-    """What `parzen` returns, and the log-likelihood of each image of the test set.
-
-    Args: as `parzen`.
+        parzen/num_samples, parzen/num_test, parzen/num_validation}`, and the
+        log-likelihood of each image of the test set, `[m]`.
     """
     chosen = np.asarray(validation)[:num_validation]
     likelihoods = partial(log_likelihoods, samples, block_size=block_size)

@@ -80,9 +80,15 @@ def build(
     """
     for platform in platforms:
         core.one_of(platform, PLATFORMS, "--platforms:")
-    attempt = functools.partial(
-        _attempt, mode, variables, frozen, static, size, platforms=platforms
-    )
+
+    def attempt(batch_size: int | None) -> Exported:
+        """Each example by itself where the mode's code allows it."""
+        given = mode, variables, frozen, static, size, batch_size, platforms
+        if mode.per_example:
+            with contextlib.suppress(_Unsuited):
+                return _build(*given, separate=True)
+        return _build(*given, separate=False)
+
     try:
         return attempt(batch_size)
     except _Unsuited as error:
@@ -109,25 +115,6 @@ class _Unsuited(Exception):
     def __init__(self, reason: str, spatial: bool):
         super().__init__(reason)
         self.spatial = spatial
-
-
-def _attempt(
-    mode: core.Mode,
-    variables: Mapping[str, Any],
-    frozen: core.Frozen,
-    static: Mapping[str, Any],
-    size: tuple[int, int] | None,
-    batch_size: int | None,
-    platforms: Sequence[str],
-) -> Exported:
-    """Each example by itself where the mode's code allows it."""
-    build = functools.partial(
-        _build, mode, variables, frozen, static, size, batch_size, platforms
-    )
-    if mode.per_example:
-        with contextlib.suppress(_Unsuited):
-            return build(separate=True)
-    return build(separate=False)
 
 
 def _build(

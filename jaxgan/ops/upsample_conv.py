@@ -46,14 +46,13 @@ def upsample_conv(
         margin = 1
         around = ((0, 0), *((1, 1),) * len(window), (0, 0))
         x = jnp.pad(x, around, mode="edge")
-    for axis in range(len(window)):
-        # Tap t of pixel p meets both halves of the pixel, at p - t and at p - t + 1.
-        flipped = jnp.flip(kernel, axis)
-        pairs = [(0, 0)] * kernel.ndim
-        pairs[axis] = (0, 1)
-        first = jnp.pad(flipped, pairs)
-        pairs[axis] = (1, 0)
-        kernel = first + jnp.pad(flipped, pairs)
+    kernel = jnp.flip(kernel, range(len(window)))
+    for axis in range(len(window)):  # a tap meets both halves of a pixel
+        none = [(0, 0)] * kernel.ndim
+        low, high = (
+            [*none[:axis], ends, *none[axis + 1 :]] for ends in ((0, 1), (1, 0))
+        )
+        kernel = jnp.pad(kernel, low) + jnp.pad(kernel, high)
     kernel = jnp.swapaxes(kernel, -2, -1).astype(x.dtype)
     padding = [k // 2 + 2 * margin for k in window]
     return conv_transpose(x, kernel, 2, padding)
