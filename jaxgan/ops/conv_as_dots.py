@@ -7,23 +7,42 @@ compute a few channels without padding one by one (the 7x7 convolution onto thre
 colours: 40 times, jaxlib 0.10.2). `python -m benchmarks.formulations --device=cpu
 --only=residual,innermost,onto_colours` compares.
 
-`of_windows`, `of_taps` and `of_planes` are one function, whose transposes differ.
+Small windows of many channels become fewer products than a plain sum has (`winograd`):
+half to four fifths of the time.
+
+`of_windows`, `of_taps`, `of_planes` and `winograd.of_tiles` are one function, whose
+transposes differ.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 
+from jaxgan.ops import winograd
+from jaxgan.ops.windows import Pairs, out_sides, zeros_around
+
 FEW = 8  # channels
 WIDE = 1 << 14  # input times output channels from which a product is worth its copies
+MIXED = 64  # channels, of input and output, from which additions are few beside them
 MANY = 1 << 22  # elements of all windows, more than caches hold
 
-Pairs = tuple[tuple[int, int], ...]
+
+class Worth(NamedTuple):
+    """From where tiles are faster: where their additions are few beside the rest."""
+
+    positions: int | float  # of the output, a channel: larger kernels are transformed
+    products: int  # of a plain sum
+
+
+FORWARD = Worth(positions=1, products=1 << 23)
+TO_INPUT = Worth(positions=1, products=1 << 28)
+TO_KERNEL = Worth(positions=1 / 4, products=1 << 26)
 
 
 def forward(
@@ -39,6 +58,8 @@ def forward(
     """
     if _few(kernel, strides):
         return of_taps(x, kernel, strides, padding)
+    if _tiled(x, kernel, strides, padding, FORWARD):
+        return winograd.of_tiles(x, kernel, strides, padding)
     if not _wide(x, kernel):
         return None
     unpadded = max(strides) == 1 and not any(map(any, padding))
@@ -51,6 +72,8 @@ def to_input(
     x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs
 ) -> Any | None:
     """The convolution so written that its transpose in `x` is fast; or None."""
+    if _tiled(x, kernel, strides, padding, TO_INPUT):
+        return winograd.of_tiles(x, kernel, strides, padding)
     channels, features = kernel.shape[2:]
     few = channels <= FEW < features and _static(x)
     if not few and not _wide(x, kernel):
@@ -67,6 +90,8 @@ def to_kernel(
     """The convolution so written that its transpose in `kernel` is fast; or None."""
     if _few(kernel, strides) and _static(x):
         return of_planes(x, kernel, strides, padding)
+    if _tiled(x, kernel, strides, padding, TO_KERNEL):
+        return winograd.of_tiles(x, kernel, strides, padding)
     if not gradients_are(x, kernel, strides, padding):
         return None
     return of_windows(x, kernel, strides, padding, at_once=True)
@@ -97,15 +122,13 @@ def of_windows(
         padding: see `forward`.
         at_once: one product; None: where the windows fit into caches.
     """
-    sides, taps = _sides(x, kernel, strides, padding), math.prod(kernel.shape[:2])
-    phases = _phases(_padded(x, padding), strides)
+    sides, taps = out_sides(x, kernel, strides, padding), math.prod(kernel.shape[:2])
+    phases = _phases(zeros_around(x, ((0, 0), *padding, (0, 0))), strides)
     slices = []
     for i in range(kernel.shape[0]):
         for j in range(kernel.shape[1]):
             part = phases[i % strides[0]][j % strides[1]]
-            i0, j0 = i // strides[0], j // strides[1]
-            ends = (part.shape[0], i0 + sides[0], j0 + sides[1], part.shape[3])
-            slices.append(lax.slice(part, (0, i0, j0, 0), ends))
+            slices.append(_part(part, (i // strides[0], j // strides[1]), sides))
     kernel = kernel.reshape(taps, *kernel.shape[2:])
     if at_once is None:
         at_once = math.prod((x.shape[0], *sides, taps, kernel.shape[1])) <= MANY
@@ -132,7 +155,7 @@ def of_taps(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> An
     parts = []
     for tap, shift in enumerate(shifts):
         part = lax.slice_in_dim(products, tap * features, (tap + 1) * features, axis=3)
-        parts.append(_pad(part, ((0, 0), *shift, (0, 0))))
+        parts.append(zeros_around(part, ((0, 0), *shift, (0, 0))))
     return sum(parts[1:], start=parts[0])
 
 
@@ -151,7 +174,7 @@ def of_planes(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> 
     kernel = kernel.reshape(len(shifts), *kernel.shape[2:])
     products = lax.dot_general(kernel, x, (((1,), (3,)), ((), ())))
     parts = zip(lax.split(products, (1,) * len(shifts)), shifts, strict=True)
-    planes = [_pad(part[0], ((0, 0), (0, 0), *shift)) for part, shift in parts]
+    planes = [zeros_around(part[0], ((0, 0), (0, 0), *shift)) for part, shift in parts]
     return jnp.transpose(sum(planes[1:], start=planes[0]), (1, 2, 3, 0))
 
 
@@ -159,7 +182,7 @@ def _shifts(
     x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs
 ) -> list[Pairs]:
     """How each tap's products are padded, or cut, to where they belong."""
-    sides = _sides(x, kernel, strides, padding)
+    sides = out_sides(x, kernel, strides, padding)
     axes = []
     for n, k, side, (low, _) in zip(
         x.shape[1:3], kernel.shape[:2], sides, padding, strict=True
@@ -168,7 +191,14 @@ def _shifts(
     return list(itertools.product(*axes))
 
 
-def _phases(x: Any, strides: tuple[int, ...]) -> list[list[Any]]:
+def _part(x: Any, start: tuple[int, int], sides: Sequence[int]) -> Any:
+    """`[b, *sides, c]`, from the pixel `start`."""
+    (row, column), (height, width) = start, sides
+    ends = (x.shape[0], row + height, column + width, x.shape[3])
+    return lax.slice(x, (0, row, column, 0), ends)
+
+
+def _phases(x: Any, strides: Sequence[int]) -> list[list[Any]]:
     """`[b, h, w, c]` split to `x[:, i::strides[0], j::strides[1]]`, rows of columns.
 
     The transpose of such slices would be computed from zeros between the pixels.
@@ -177,7 +207,8 @@ def _phases(x: Any, strides: tuple[int, ...]) -> list[list[Any]]:
         return [[x]]
     rows, columns = strides
     batch, height, width, channels = x.shape
-    x = _pad(x, ((0, 0), (0, -height % rows), (0, -width % columns), (0, 0)))
+    none = (0, 0)
+    x = zeros_around(x, (none, (0, -height % rows), (0, -width % columns), none))
     high, wide = -(-height // rows), -(-width // columns)
     x = x.reshape(batch, high, rows, wide, columns, channels)
     return [
@@ -189,32 +220,33 @@ def _phases(x: Any, strides: tuple[int, ...]) -> list[list[Any]]:
     ]
 
 
-def _padded(x: Any, padding: Pairs) -> Any:
-    return _pad(x, ((0, 0), *padding, (0, 0)))
-
-
-def _pad(x: Any, around: Pairs) -> Any:
-    return lax.pad(x, jnp.zeros((), x.dtype), [(*pair, 0) for pair in around])
-
-
 def _dot(x: Any, kernel: Any) -> Any:
     return lax.dot_general(x, kernel, (((3,), (0,)), ((), ())))
 
 
-def _sides(
-    x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs
-) -> tuple[int, ...]:
-    sides = zip(x.shape[1:3], kernel.shape[:2], strides, padding, strict=True)
-    return tuple((n + sum(pads) - k) // s + 1 for n, k, s, pads in sides)
-
-
 def _positions(x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs) -> int:
-    return x.shape[0] * math.prod(_sides(x, kernel, strides, padding))
+    return x.shape[0] * math.prod(out_sides(x, kernel, strides, padding))
 
 
 def _few(kernel: Any, strides: tuple[int, ...]) -> bool:
     channels, features = kernel.shape[2:]
     return features <= FEW < channels and max(strides) == 1
+
+
+def _tiled(
+    x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs, worth: Worth
+) -> bool:
+    if not winograd.fits(kernel.shape[:2], strides) or not _static(x):
+        return False
+    if jnp.finfo(x.dtype).bits < 32:  # the additions would be rounded
+        return False
+    few, many = sorted(kernel.shape[2:])
+    positions = _positions(x, kernel, strides, padding)
+    return (
+        few >= MIXED
+        and positions >= worth.positions * many
+        and positions * math.prod(kernel.shape) >= worth.products
+    )
 
 
 def _wide(x: Any, kernel: Any) -> bool:

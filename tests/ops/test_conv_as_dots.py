@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan.ops import conv_as_dots
+from jaxgan.ops import conv_as_dots, winograd
 from jaxgan.ops.strided_conv import strided_conv
 from tests.ops.test_strided_conv import reference
 
@@ -15,6 +15,9 @@ CASES = {  # size, window, strides, padding, channels, features
     "uneven": ((7, 9), (3, 4), (2, 3), ((0, 2), (2, 1)), 2, 3),
     "beyond_the_window": ((7, 9), (2, 3), (4, 4), ((0, 1), (1, 1)), 2, 3),
     "cut": ((8, 9), (3, 3), (2, 2), ((-1, 1), (1, -2)), 2, 3),
+    "one_output": ((3, 4), (3, 3), (1, 1), ((0, 0), (0, 0)), 3, 4),
+    "uneven_borders": ((7, 6), (3, 3), (1, 1), ((1, 1), (0, 2)), 3, 4),
+    "two_windows": ((7, 8), (4, 3), (2, 1), ((1, 2), (1, 0)), 2, 3),
     "few": ((7, 8), (5, 3), (1, 1), ((2, 1), (0, 2)), 4, 2),
     "few_cut": ((9, 8), (3, 3), (1, 1), ((-1, 0), (2, -2)), 4, 1),
 }
@@ -28,12 +31,18 @@ def arrays(case):
     return np.float64(x), np.float64(kernel), strides, padding
 
 
-def forms(strides):
+def is_tile(kernel, strides):
+    return winograd.fits(kernel.shape[:2], strides)
+
+
+def forms(kernel, strides):
     yield lambda *a: conv_as_dots.of_windows(*a, at_once=True)
     yield lambda *a: conv_as_dots.of_windows(*a, at_once=False)
     if max(strides) == 1:
         yield conv_as_dots.of_taps
         yield conv_as_dots.of_planes
+    if is_tile(kernel, strides):
+        yield winograd.of_tiles
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -46,18 +55,23 @@ def test_every_form_and_its_transposes_equal_lax(case):
             return y, *pull(jnp.cos(jnp.arange(y.size)).reshape(y.shape))
 
         wanted = run(reference)
-        for form in forms(strides):
+        for form in forms(kernel, strides):
             for ours, theirs in zip(run(form), wanted, strict=True):
                 np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+def of_tiles_alone(x, kernel, strides, padding, worth):
+    return is_tile(kernel, strides)
+
+
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("many", [0, 1 << 22])
-def test_a_convolution_of_products_has_all_derivatives(case, many, monkeypatch):
+@pytest.mark.parametrize(
+    "chosen", [{"MANY": 0}, {"MANY": 1 << 22}, {"FEW": 0, "_tiled": of_tiles_alone}]
+)
+def test_a_convolution_of_products_has_all_derivatives(case, chosen, monkeypatch):
     """As layers that are wide enough have it."""
-    monkeypatch.setattr(conv_as_dots, "WIDE", 1)
-    monkeypatch.setattr(conv_as_dots, "FEW", 2)
-    monkeypatch.setattr(conv_as_dots, "MANY", many)
+    for name, value in {"WIDE": 1, "FEW": 2, **chosen}.items():
+        monkeypatch.setattr(conv_as_dots, name, value)
     jax.clear_caches()
     with jax.enable_x64(True):
         x, kernel, strides, padding = arrays(case)
@@ -89,8 +103,8 @@ LAYERS = {  # maps, kernel, stride, padding; convolutions left on a CPU
     "pix2pix, down7": ((1, 4, 4, 512), (4, 4, 512, 512), 2, 1, 0),
     "CycleGAN, 64 px, residual": ((1, 18, 18, 256), (3, 3, 256, 256), 1, 0, 0),
     "CycleGAN, output": ((1, 38, 38, 64), (7, 7, 64, 3), 1, 0, 1),  # to its input
-    "CycleGAN, 512 px, residual": ((1, 130, 130, 256), (3, 3, 256, 256), 1, 0, 2),
-    "SRGAN, residual": ((1, 24, 24, 64), (3, 3, 64, 64), 1, 1, 3),
+    "CycleGAN, 512 px, residual": ((1, 130, 130, 256), (3, 3, 256, 256), 1, 0, 0),
+    "SRGAN, residual": ((1, 24, 24, 64), (3, 3, 64, 64), 1, 1, 2),  # forward a product
 }
 
 
@@ -116,3 +130,16 @@ def test_a_symbolic_batch_exports_as_a_convolution():
     run = jax.jit(lambda x, k: strided_conv(x, k, (1, 1), ((0, 0), (0, 0))))
     exported = jax.export.export(run, platforms=("cpu",))(x, kernel)
     assert exported.mlir_module().count("stablehlo.convolution") == 1
+
+
+@pytest.mark.parametrize("window, stride, bound", [(3, 1, 1.5), (4, 2, 2.5)])
+def test_rounding_of_tiles_beside_that_of_a_plain_sum(window, stride, bound):
+    keys = jax.random.split(jax.random.key(0))
+    x = jax.random.normal(keys[0], (1, 18, 18, 256))
+    kernel = jax.random.normal(keys[1], (window, window, 256, 64))
+    layer = (stride,) * 2, ((1, 1), (1, 1))
+    ours, plain = (conv(x, kernel, *layer) for conv in (winograd.of_tiles, reference))
+    with jax.enable_x64(True):
+        exact = np.asarray(reference(np.float64(x), np.float64(kernel), *layer))
+    ours, plain = (np.std(np.asarray(y) - exact) for y in (ours, plain))
+    assert ours < bound * plain
