@@ -239,7 +239,8 @@ def _minimum(name: str, system: core.System, shapes: steps.Arguments) -> float |
     if name not in minimum.MINIMUM:
         return None
     plain: Any = dataclasses.replace(system, dtype="float32")  # type: ignore
-    piece = minimum.Pieces(plain, shapes.state, shapes.frozen)
+    on_cpu = jax.default_backend() == "cpu" and system.dtype == "float32"
+    piece = minimum.Pieces(plain, shapes.state, shapes.frozen, plain=not on_cpu)
     return minimum.MINIMUM[name](plain, piece, shapes.batch)
 
 

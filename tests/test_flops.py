@@ -6,13 +6,18 @@ cut down instead.
 
 from __future__ import annotations
 
+import types
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import pytest
 
 from benchmarks import steps
 from benchmarks.minimum import MINIMUM, Pieces
 from benchmarks.small import SMALL
 from jaxgan import systems
+from jaxgan.networks.layers import Conv
 from jaxgan.planning import hlo
 
 STRUCTURES = [  # fields that differ from those of SMALL, and what they are called
@@ -56,3 +61,19 @@ def test_the_step_executes_the_minimum_of_flops(case):
     assert 0.99 * least <= hlo.flops(step) <= 1.05 * least
     # The count of a CPU's program is blind to these, which a GPU pays for.
     assert not hlo.slow_convolutions(step, small.map_side)
+
+
+@pytest.mark.parametrize("plain, products", [(True, 36), (False, 16)])
+def test_a_step_elsewhere_is_held_to_the_plain_count(plain, products):
+    """Four windows of 3x3, which Winograd's tiles make of 16 products on a CPU."""
+    layer = Conv(256, padding=1, use_bias=False)
+    x = jax.ShapeDtypeStruct((1, 32, 32, 256), jnp.float32)
+    params = jax.eval_shape(layer.init, jax.random.key(0), x)["params"]
+    call = types.SimpleNamespace(
+        apply=lambda variables, x, **_: layer.apply(variables, x)
+    )
+    system: Any = types.SimpleNamespace(networks=lambda: {"layer": call})
+    state: Any = types.SimpleNamespace(stats={"layer": {}}, params={"layer": params})
+    counted = Pieces(system, state, plain=plain).forward("layer", x)
+    tiles = 2 * products * 256 * 256 * 16 * 16
+    assert 0.9 * tiles <= counted <= 1.15 * tiles  # borders, and what is added up

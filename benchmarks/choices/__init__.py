@@ -25,6 +25,7 @@ CHOICES: dict[str, Callable[[Setting], Choice]] = {
         convolutions.strided_in_cond,
         convolutions.strided_small_map,
         convolutions.residual,
+        convolutions.residual_128,
         convolutions.innermost,
         convolutions.onto_colours,
         convolutions.strided_3d,

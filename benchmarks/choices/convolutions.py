@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from benchmarks.choices.base import Choice, Form, Setting, Tree
-from jaxgan.ops import conv_transpose
+from jaxgan.ops import conv_transpose, winograd
 from jaxgan.ops.strided_conv import strided_conv
 
 NAMES: dict[int, Any] = {
@@ -88,6 +88,12 @@ def residual(s: Setting) -> Choice:
     return _strided(x, kernel, pads=(0, 0), stride=1)
 
 
+def residual_128(s: Setting) -> Choice:
+    """CycleGAN at 128 px, a residual block's: 3x3, 256 -> 256, its border is there."""
+    x, kernel = s.maps(1, 34, 256), s.kernel(3, 256, 256)
+    return _strided(x, kernel, pads=(0, 0), stride=1)
+
+
 def innermost(s: Setting) -> Choice:
     """pix2pix at 256 px, down6: 4x4 onto 4x4, 512 -> 512."""
     return _strided(s.maps(1, 8, 512), s.kernel(4, 512, 512))
@@ -129,8 +135,13 @@ def _strided(
             x, kernel, strides, padding, dimension_numbers=names
         )
 
+    def tiles(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return winograd.of_tiles(x, kernel, strides, tuple(padding))
+
     forms = {
         "ops.strided_conv": Form(around(ours)),
         "lax.conv_general_dilated": Form(around(plain)),
     }
+    if rank == 2 and winograd.fits(kernel.shape[:2], strides):
+        forms["ops.winograd.of_tiles"] = Form(around(tiles))
     return Choice((x, kernel), forms)

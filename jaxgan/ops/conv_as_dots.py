@@ -5,7 +5,7 @@ every convolution. They copy a kernel that is larger than its images in each pas
 that the gradients of U-Net's inner layers take 3 to 12 times as long as they must, and
 compute a few channels without padding one by one (the 7x7 convolution onto three
 colours: 40 times, jaxlib 0.10.2). `python -m benchmarks.formulations --device=cpu
---only=residual,innermost,onto_colours` compares.
+--only=residual,residual_128,innermost,onto_colours` compares.
 
 Small windows of many channels become fewer products than a plain sum has (`winograd`):
 half to four fifths of the time.
