@@ -3,6 +3,8 @@ scalars, and the batch for an image pool that is whole on each; no other activat
 
 Read from the program compiled for eight devices. XLA's CPU compiler reduces the
 gradient of every pass through a network by itself; its GPU compiler adds them first.
+Wide layers stay the convolutions that they are on accelerators: each CPU of a mesh
+would transform the kernels of `ops.winograd` for itself.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from benchmarks import steps
 from benchmarks.small import SMALL
 from jaxgan import core, systems
 from jaxgan.core.pool import ImagePool
+from jaxgan.ops import conv_as_dots
 from jaxgan.planning import hlo
 from jaxgan.training import sharding
 
@@ -53,6 +56,14 @@ def compiled(case: str, devices: int) -> tuple[core.System, steps.Program, Compi
     size = DEVICES * changes.get("microbatches", 1)
     program = steps.program(system, part, size, mesh, abstract=True)
     return system, program, program.call.lower(*program.arguments).compile(hlo.QUICK)
+
+
+@pytest.fixture(autouse=True)
+def convolutions_as_on_accelerators(monkeypatch):
+    jax.clear_caches()  # a layer of one shape is traced once
+    monkeypatch.setattr(conv_as_dots, "_tiled", lambda *_: False)
+    yield
+    jax.clear_caches()
 
 
 def test_every_program_is_looked_at():
