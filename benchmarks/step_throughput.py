@@ -238,10 +238,10 @@ def _minimum(name: str, system: core.System, shapes: steps.Arguments) -> float |
     """Counted in float32, which a CPU compiles as it is; other dtypes cost the same."""
     if name not in minimum.MINIMUM:
         return None
-    plain: Any = dataclasses.replace(system, dtype="float32")  # type: ignore
-    on_cpu = jax.default_backend() == "cpu" and system.dtype == "float32"
-    piece = minimum.Pieces(plain, shapes.state, shapes.frozen, plain=not on_cpu)
-    return minimum.MINIMUM[name](plain, piece, shapes.batch)
+    in_float32: Any = dataclasses.replace(system, dtype="float32")  # type: ignore
+    plain = jax.default_backend() != "cpu" or system.dtype != "float32"
+    piece = minimum.Pieces(in_float32, shapes.state, shapes.frozen, plain=plain)
+    return minimum.MINIMUM[name](in_float32, piece, shapes.batch)
 
 
 def _images(batch: Mapping[str, Any]) -> int:

@@ -84,14 +84,16 @@ def strided_small_map(s: Setting) -> Choice:
 
 def residual(s: Setting) -> Choice:
     """CycleGAN at 64 px, a residual block's: 3x3, 256 -> 256, its border is there."""
-    x, kernel = s.maps(1, 18, 256), s.kernel(3, 256, 256)
-    return _strided(x, kernel, pads=(0, 0), stride=1)
+    return _strided(*_residual(s, 64), pads=(0, 0), stride=1)
 
 
 def residual_128(s: Setting) -> Choice:
     """CycleGAN at 128 px, a residual block's: 3x3, 256 -> 256, its border is there."""
-    x, kernel = s.maps(1, 34, 256), s.kernel(3, 256, 256)
-    return _strided(x, kernel, pads=(0, 0), stride=1)
+    return _strided(*_residual(s, 128), pads=(0, 0), stride=1)
+
+
+def _residual(s: Setting, side: int) -> tuple[Tree, Tree]:
+    return s.maps(1, side // 4 + 2, 256), s.kernel(3, 256, 256)
 
 
 def innermost(s: Setting) -> Choice:
@@ -124,7 +126,7 @@ def _strided(
 ) -> Choice:
     """`around` makes of a convolution what is called."""
     rank = len(x.shape) - 2
-    strides, padding = (stride,) * rank, [pads] * rank
+    strides, padding = (stride,) * rank, (pads,) * rank
 
     def ours(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return strided_conv(x, kernel, strides, padding)
@@ -136,7 +138,7 @@ def _strided(
         )
 
     def tiles(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return winograd.of_tiles(x, kernel, strides, tuple(padding))
+        return winograd.of_tiles(x, kernel, strides, padding)
 
     forms = {
         "ops.strided_conv": Form(around(ours)),

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -128,7 +127,9 @@ def of_windows(
     for i in range(kernel.shape[0]):
         for j in range(kernel.shape[1]):
             part = phases[i % strides[0]][j % strides[1]]
-            slices.append(_part(part, (i // strides[0], j // strides[1]), sides))
+            i0, j0 = i // strides[0], j // strides[1]
+            ends = (part.shape[0], i0 + sides[0], j0 + sides[1], part.shape[3])
+            slices.append(lax.slice(part, (0, i0, j0, 0), ends))
     kernel = kernel.reshape(taps, *kernel.shape[2:])
     if at_once is None:
         at_once = math.prod((x.shape[0], *sides, taps, kernel.shape[1])) <= MANY
@@ -191,14 +192,7 @@ def _shifts(
     return list(itertools.product(*axes))
 
 
-def _part(x: Any, start: tuple[int, int], sides: Sequence[int]) -> Any:
-    """`[b, *sides, c]`, from the pixel `start`."""
-    (row, column), (height, width) = start, sides
-    ends = (x.shape[0], row + height, column + width, x.shape[3])
-    return lax.slice(x, (0, row, column, 0), ends)
-
-
-def _phases(x: Any, strides: Sequence[int]) -> list[list[Any]]:
+def _phases(x: Any, strides: tuple[int, ...]) -> list[list[Any]]:
     """`[b, h, w, c]` split to `x[:, i::strides[0], j::strides[1]]`, rows of columns.
 
     The transpose of such slices would be computed from zeros between the pixels.

@@ -28,9 +28,9 @@ from jaxtyping import Array, Float
 
 from jaxgan.core.remat import CONVOLUTION
 from jaxgan.ops.strided_conv import strided_conv
+from jaxgan.ops.windows import Pairs
 
 IntOrPairs = int | Sequence[int | tuple[int, int]]
-Pairs = tuple[tuple[int, int], ...]
 
 
 def conv_transpose(

@@ -40,10 +40,10 @@ from jaxtyping import Array, Float
 
 from jaxgan.core.remat import CONVOLUTION
 from jaxgan.ops import conv_as_dots
+from jaxgan.ops.windows import Pairs, out_side
 
 ALL = slice(None)
 AnyArray: TypeAlias = Array | np.ndarray  # constants of a custom_vjp are NumPy's
-Pairs = tuple[tuple[int, int], ...]
 
 
 def strided_conv(
@@ -74,7 +74,7 @@ def _strided_conv(
     if plain or min(low for pair in padding for low in pair) < 0:
         return _conv(x, kernel, strides, padding)
     axes = list(zip(sides, window, strides, padding, strict=True))
-    out = [_out_side(*axis) for axis in axes]
+    out = [out_side(*axis) for axis in axes]
     if min(out) < 1:
         return _conv(x, kernel, strides, padding)
     swapped = math.prod(window) > math.prod(out)
@@ -222,10 +222,6 @@ def _lax_conv(
     )
 
 
-def _out_side(n: int, k: int, stride: int, pads: tuple[int, int]) -> int:
-    return (n + sum(pads) - k) // stride + 1
-
-
 def _by_slices(
     x: Any, kernel: Any, strides: tuple[int, ...], padding: Pairs, conv: Any
 ) -> Float[Array, "b *size o"]:
@@ -237,7 +233,7 @@ def _by_slices(
     x = jnp.concatenate(slices, axis=-1)  # [b, d', h, w, depth * i]
     flat = x.reshape(-1, *x.shape[2:])
     kernel = jnp.moveaxis(kernel, 0, 2).reshape(*window, -1, features)
-    sides = map(_out_side, x.shape[2:4], window, strides[1:], padding[1:])
+    sides = map(out_side, x.shape[2:4], window, strides[1:], padding[1:])
     if math.prod(window) > math.prod(sides):
         y = _by_phases(flat, kernel, strides[1:], padding[1:], conv)
     else:
@@ -278,7 +274,7 @@ def _phases(
     n: int, k: int, stride: int, low: int, high: int
 ) -> list[tuple[slice, slice, tuple[int, int]]]:
     """Of one axis: rows of the input, rows of the kernel, padding."""
-    out = _out_side(n, k, stride, (low, high))
+    out = out_side(n, k, stride, (low, high))
     found = []
     for i in range(min(stride, k)):
         before = max(0, -((i - low) // stride))  # whole rows of padding

@@ -15,12 +15,17 @@ from jax import lax
 Pairs = tuple[tuple[int, int], ...]
 
 
+def out_side(n: int, k: int, stride: int, pads: tuple[int, int]) -> int:
+    """How many windows of `k` stand along `n`."""
+    return (n + sum(pads) - k) // stride + 1
+
+
 def out_sides(
     x: Any, kernel: Any, strides: Sequence[int], padding: Pairs
 ) -> tuple[int, ...]:
     """Height and width of the convolution."""
     axes = zip(x.shape[1:3], kernel.shape[:2], strides, padding, strict=True)
-    return tuple((n + sum(pads) - k) // s + 1 for n, k, s, pads in axes)
+    return tuple(out_side(*axis) for axis in axes)
 
 
 def zeros_around(x: Any, around: Sequence[tuple[int, int]]) -> Any:
